@@ -1,0 +1,1 @@
+"""Hits become alerts; adjudication, claim, engagement and outcome."""

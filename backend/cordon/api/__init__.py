@@ -1,0 +1,1 @@
+"""The Flask application: routes, errors, OpenAPI, sessions, health."""

@@ -1,0 +1,5 @@
+"""`python -m cordon.cli`: the same as the `cordon` command."""
+
+from cordon.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Numbered events, outbox, Socket.IO and receipts."""

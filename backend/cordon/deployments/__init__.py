@@ -1,0 +1,1 @@
+"""Authorised deployments: terms, signature, window, zone, cameras, state machine."""

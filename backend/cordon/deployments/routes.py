@@ -1,0 +1,155 @@
+"""Drafting, signing, announcing, opening, suspending and closing a deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import current_app, request
+from flask_smorest import Blueprint
+
+from cordon.api.guard import Call, guarded
+from cordon.deployments import service as deployments
+from cordon.deployments.model import Deployment
+from cordon.deployments.schemas import (
+    AddedCameraSchema,
+    DeploymentSchema,
+    MembersSchema,
+    NewCameraSchema,
+    ReasonSchema,
+    SummarySchema,
+    TermsSchema,
+)
+from cordon.deployments.service import CameraPlan, Terms
+from cordon.deployments.views import camera_view, full, summary
+from cordon.people.model import OVERSEEN_BY
+from cordon.platform.errors import Invalid
+
+blueprint = Blueprint("deployments", __name__, url_prefix="/api/v1/deployments", description="A deployment's life")
+
+
+@blueprint.route("", methods=["GET"])
+@guarded("deployments.list")
+@blueprint.response(200, SummarySchema(many=True))
+def list_deployments(call: Call) -> Any:
+    oversees = bool(call.actor.roles & OVERSEEN_BY["deployments.view"])
+    return [
+        summary(deployment, call.actor.user_id)
+        for deployment in deployments.all_deployments(call.work)
+        if oversees or deployment.has_member(call.actor.user_id)
+    ]
+
+
+@blueprint.route("", methods=["POST"])
+@guarded("deployments.draft")
+@blueprint.arguments(TermsSchema)
+@blueprint.response(201, DeploymentSchema)
+def draft(call: Call, terms: dict[str, Any]) -> Any:
+    return _shown(call, deployments.draft(call.work, call.actor, Terms(**terms)))
+
+
+@blueprint.route("/<deployment_id>", methods=["GET"])
+@guarded("deployments.view")
+@blueprint.response(200, DeploymentSchema)
+def view(call: Call) -> Any:
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>", methods=["PUT"])
+@guarded("deployments.edit")
+@blueprint.arguments(TermsSchema)
+@blueprint.response(200, DeploymentSchema)
+def change(call: Call, terms: dict[str, Any]) -> Any:
+    version = request.headers.get("If-Match", "").strip('"')
+    if not version.isdigit():
+        raise Invalid("if_match_missing", "Say which version you changed (If-Match).", status=428)
+    deployments.change_draft(call.work, call.actor, call.deployment, Terms(**terms), int(version))
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/cameras", methods=["POST"])
+@guarded("deployments.edit")
+@blueprint.arguments(NewCameraSchema)
+@blueprint.response(201, AddedCameraSchema)
+def add_camera(call: Call, plan: dict[str, Any]) -> Any:
+    camera, token = deployments.add_camera(call.work, call.actor, call.deployment, CameraPlan(**plan))
+    return {**camera_view(camera, 0), "token": token}
+
+
+@blueprint.route("/<deployment_id>/cameras/<camera_id>", methods=["DELETE"])
+@guarded("deployments.edit")
+@blueprint.response(204)
+def remove_camera(call: Call, camera_id: str) -> None:
+    deployments.remove_camera(call.work, call.actor, call.deployment, camera_id)
+
+
+@blueprint.route("/<deployment_id>/members", methods=["PUT"])
+@guarded("deployments.run")
+@blueprint.arguments(MembersSchema)
+@blueprint.response(200, DeploymentSchema)
+def set_members(call: Call, wanted: dict[str, list[str]]) -> Any:
+    deployments.set_members(call.work, call.actor, call.deployment, wanted["user_ids"])
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/sign", methods=["POST"])
+@guarded("deployments.sign")
+@blueprint.response(200, DeploymentSchema)
+def sign(call: Call) -> Any:
+    deployments.sign(call.work, call.actor, call.deployment, current_app.config["CORDON_PACK_SCOPE"])
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/publish-notice", methods=["POST"])
+@guarded("deployments.run")
+@blueprint.response(200, DeploymentSchema)
+def publish_notice(call: Call) -> Any:
+    deployments.publish_notice(call.work, call.actor, call.deployment)
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/confirm-signs", methods=["POST"])
+@guarded("deployments.run")
+@blueprint.response(200, DeploymentSchema)
+def confirm_signs(call: Call) -> Any:
+    deployments.confirm_signs(call.work, call.actor, call.deployment)
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/open", methods=["POST"])
+@guarded("deployments.run")
+@blueprint.response(200, DeploymentSchema)
+def open_deployment(call: Call) -> Any:
+    deployments.open_deployment(call.work, call.actor, call.deployment)
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/suspend", methods=["POST"])
+@guarded("deployments.suspend")
+@blueprint.arguments(ReasonSchema)
+@blueprint.response(200, DeploymentSchema)
+def suspend(call: Call, why: dict[str, str]) -> Any:
+    deployments.suspend(call.work, call.actor, call.deployment, why["reason"])
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/resume", methods=["POST"])
+@guarded("deployments.suspend")
+@blueprint.arguments(ReasonSchema)
+@blueprint.response(200, DeploymentSchema)
+def resume(call: Call, why: dict[str, str]) -> Any:
+    deployments.resume(call.work, call.actor, call.deployment, why["reason"])
+    return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/close", methods=["POST"])
+@guarded("deployments.suspend")
+@blueprint.arguments(ReasonSchema)
+@blueprint.response(200, DeploymentSchema)
+def close(call: Call, why: dict[str, str]) -> Any:
+    deployments.close(call.work, call.actor, call.deployment, why["reason"])
+    return _shown(call)
+
+
+def _shown(call: Call, deployment: Deployment | None = None) -> dict[str, Any]:
+    call.work.session.flush()
+    return full(call.work, deployment or call.deployment, call.actor.user_id)

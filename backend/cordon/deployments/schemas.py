@@ -1,0 +1,158 @@
+"""What goes in and out at a deployment's edge."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+_TEXT = validate.Length(1, 5_000)
+_LINE = validate.Length(1, 200)
+
+
+class TermsSchema(Schema):
+    reference = fields.String(required=True, validate=validate.Length(1, 40))
+    name = fields.String(required=True, validate=validate.Length(1, 120))
+    purpose = fields.String(required=True)
+    legal_basis = fields.String(required=True, validate=_TEXT)
+    necessity = fields.String(required=True, validate=_TEXT)
+    place_name = fields.String(required=True, validate=_LINE)
+    location_reason = fields.String(required=True)
+    zone = fields.Dict(required=True)
+    cordon_points = fields.Dict()
+    window_starts_at = fields.AwareDateTime(required=True)
+    window_ends_at = fields.AwareDateTime(required=True)
+    categories_sought = fields.List(fields.String(), required=True)
+    threshold = fields.Float(required=True, allow_nan=False)
+    false_alert_budget = fields.Float(required=True, allow_nan=False)
+    dpia_reference = fields.String(required=True, validate=validate.Length(1, 120))
+    policy_reference = fields.String(required=True, validate=validate.Length(1, 120))
+    community_reference = fields.String(required=True, validate=validate.Length(1, 120))
+    marked_exercise = fields.Boolean()
+    list_limit = fields.Integer(strict=True)
+    adjudication = fields.String()
+    adjudication_deadline_s = fields.Integer(strict=True)
+    re_alert_s = fields.Integer(strict=True)
+    alert_expiry_s = fields.Integer(strict=True)
+    minimum_face_px = fields.Integer(strict=True)
+    watchlist_retention_h = fields.Integer(strict=True)
+    alert_retention_d = fields.Integer(strict=True)
+
+
+class NewCameraSchema(Schema):
+    name = fields.String(required=True, validate=validate.Length(1, 80))
+    source_url = fields.String(required=True, validate=validate.Length(1, 500))
+    longitude = fields.Float(required=True, allow_nan=False)
+    latitude = fields.Float(required=True, allow_nan=False)
+    heading_deg = fields.Float(required=True, allow_nan=False, validate=validate.Range(0, 360))
+    fov_deg = fields.Float(allow_nan=False, validate=validate.Range(1, 180))
+    range_m = fields.Float(allow_nan=False, validate=validate.Range(1, 500))
+
+
+class HealthSchema(Schema):
+    state = fields.String(required=True)
+    detail = fields.String(required=True)
+    fps = fields.Float(required=True)
+    faces_seen = fields.Integer(required=True)
+    frames_dropped = fields.Integer(required=True)
+    median_face_px = fields.Float(required=True, allow_none=True)
+    brightness = fields.Float(required=True, allow_none=True)
+    last_frame_at = fields.String(required=True, allow_none=True)
+
+
+class CameraSchema(Schema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    position = fields.List(fields.Float(), required=True)
+    heading_deg = fields.Float(required=True)
+    fov_deg = fields.Float(required=True)
+    range_m = fields.Float(required=True)
+    source_kind = fields.String(required=True)
+    health = fields.Nested(HealthSchema, required=True)
+
+
+class AddedCameraSchema(CameraSchema):
+    token = fields.String(required=True)
+
+
+class PersonSchema(Schema):
+    id = fields.String(required=True)
+    display_name = fields.String(required=True)
+    callsign = fields.String(required=True)
+
+
+class SummarySchema(Schema):
+    id = fields.String(required=True)
+    name = fields.String(required=True)
+    reference = fields.String(required=True)
+    state = fields.String(required=True)
+    window_starts_at = fields.String(required=True)
+    window_ends_at = fields.String(required=True)
+    purpose = fields.String(required=True)
+    place_name = fields.String(required=True)
+    member = fields.Boolean(required=True)
+    marked_exercise = fields.Boolean(required=True)
+
+
+class WatchlistCountsSchema(Schema):
+    entries = fields.Integer(required=True)
+    ready = fields.Integer(required=True)
+    refused = fields.Integer(required=True)
+    revision = fields.Integer(required=True)
+
+
+class DeploymentSchema(SummarySchema):
+    legal_basis = fields.String(required=True)
+    necessity = fields.String(required=True)
+    location_reason = fields.String(required=True)
+    zone = fields.Dict(required=True)
+    cordon_points = fields.Dict(required=True)
+    categories_sought = fields.List(fields.String(), required=True)
+    list_limit = fields.Integer(required=True)
+    threshold = fields.Float(required=True)
+    false_alert_budget = fields.Float(required=True)
+    adjudication = fields.String(required=True)
+    adjudication_deadline_s = fields.Integer(required=True)
+    re_alert_s = fields.Integer(required=True)
+    alert_expiry_s = fields.Integer(required=True)
+    minimum_face_px = fields.Integer(required=True)
+    watchlist_retention_h = fields.Integer(required=True)
+    alert_retention_d = fields.Integer(required=True)
+    dpia_reference = fields.String(required=True)
+    policy_reference = fields.String(required=True)
+    community_reference = fields.String(required=True)
+    version = fields.Integer(required=True)
+    notice_published_at = fields.String(required=True, allow_none=True)
+    signs_confirmed_at = fields.String(required=True, allow_none=True)
+    author = fields.Nested(PersonSchema, required=True, allow_none=True)
+    signed_by = fields.Nested(PersonSchema, required=True, allow_none=True)
+    signed_at = fields.String(required=True, allow_none=True)
+    members = fields.List(fields.String(), required=True)
+    cameras = fields.List(fields.Nested(CameraSchema), required=True)
+    watchlist = fields.Nested(WatchlistCountsSchema, required=True)
+    faces_seen = fields.Integer(required=True)
+    last_seq = fields.Integer(required=True)
+
+
+class ReasonSchema(Schema):
+    reason = fields.String(required=True, validate=validate.Length(1, 500))
+
+
+class MembersSchema(Schema):
+    user_ids = fields.List(fields.String(), required=True, validate=validate.Length(max=2_000))
+
+
+class ChoiceSchema(Schema):
+    code = fields.String(required=True)
+    label = fields.String(required=True)
+
+
+class OutcomeChoiceSchema(ChoiceSchema):
+    truth = fields.String(required=True)
+
+
+class VocabularySchema(Schema):
+    purposes = fields.List(fields.Nested(ChoiceSchema), required=True)
+    categories = fields.List(fields.Nested(ChoiceSchema), required=True)
+    actions = fields.List(fields.Nested(ChoiceSchema), required=True)
+    location_reasons = fields.List(fields.Nested(ChoiceSchema), required=True)
+    outcomes = fields.List(fields.Nested(OutcomeChoiceSchema), required=True)
+    roles = fields.List(fields.Nested(ChoiceSchema), required=True)

@@ -1,0 +1,456 @@
+"""A deployment's life: drafted, signed by somebody else, announced, opened, suspended, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select, update
+
+from cordon.audit import service as audit
+from cordon.delivery import service as delivery
+from cordon.deployments.model import (
+    CATEGORIES,
+    LOCATION_REASONS,
+    MAX_ALERT_RETENTION_D,
+    MAX_CAMERAS,
+    MAX_LIST_ENTRIES,
+    MAX_WATCHLIST_RETENTION_H,
+    MAX_WINDOW,
+    MAX_ZONE_M2,
+    PURPOSES,
+    TRANSITIONS,
+    Adjudication,
+    Camera,
+    Deployment,
+    DeploymentMember,
+    DeploymentState,
+    FacesSeen,
+    inside_zone,
+    zone_area_m2,
+    zone_ring,
+)
+from cordon.evidence import service as evidence
+from cordon.evidence.model import Holding
+from cordon.people import service as people
+from cordon.people.model import Actor, Role
+from cordon.platform.clock import iso
+from cordon.platform.errors import Invalid, NotAllowed, NotFound, Refusal
+from cordon.platform.ids import new_id, new_secret, secret_digest
+from cordon.platform.installation import UnitOfWork
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a coordinator drafts. Durations carry their unit in the name; scores are cosine."""
+
+    reference: str
+    name: str
+    purpose: str
+    legal_basis: str
+    necessity: str
+    place_name: str
+    location_reason: str
+    zone: dict[str, Any]
+    window_starts_at: datetime
+    window_ends_at: datetime
+    categories_sought: list[str]
+    threshold: float
+    false_alert_budget: float
+    dpia_reference: str
+    policy_reference: str
+    community_reference: str
+    marked_exercise: bool = False
+    cordon_points: dict[str, Any] | None = None
+    list_limit: int = 20_000
+    adjudication: str = Adjudication.FIRST.value
+    adjudication_deadline_s: int = 30
+    re_alert_s: int = 300
+    alert_expiry_s: int = 1_800
+    minimum_face_px: int = 40
+    watchlist_retention_h: int = 24
+    alert_retention_d: int = 31
+
+
+@dataclass(frozen=True)
+class CameraPlan:
+    name: str
+    source_url: str
+    longitude: float
+    latitude: float
+    heading_deg: float
+    fov_deg: float = 60.0
+    range_m: float = 25.0
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """What an engine tells of a camera it holds."""
+
+    camera_id: str
+    deployment_id: str
+    state: str
+    detail: str
+    fps: float
+    faces_seen: int
+    frames_read: int
+    frames_dropped: int
+    median_face_px: float | None
+    brightness: float | None
+    last_frame_at: datetime | None
+
+
+CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "file", "dir", "push"})
+
+
+def draft(work: UnitOfWork, actor: Actor, terms: Terms) -> Deployment:
+    _check_terms(terms, work.now)
+    if work.session.scalars(select(Deployment).where(Deployment.reference == terms.reference)).one_or_none():
+        raise Refusal("reference_taken", "Another deployment has this reference.")
+    values = asdict(terms)
+    values["cordon_points"] = terms.cordon_points or {"type": "FeatureCollection", "features": []}
+    deployment = Deployment(id=new_id(), author_id=actor.user_id, **values)
+    deployment.members = [DeploymentMember(deployment_id=deployment.id, user_id=actor.user_id)]
+    work.session.add(deployment)
+    work.session.flush()
+    delivery.begin_sequence(work, deployment.id)
+    evidence.create_keys(work, deployment.id)
+    audit.record(work, "deployment.drafted", deployment.id, actor=actor.audit_name, scope=deployment.id)
+    return deployment
+
+
+def change_draft(work: UnitOfWork, actor: Actor, deployment: Deployment, terms: Terms, version: int) -> None:
+    _only_in_draft(deployment)
+    if deployment.version != version:
+        raise Refusal("changed_meanwhile", "Somebody changed this deployment since you opened it.", status=412)
+    _check_terms(terms, work.now)
+    values = asdict(terms)
+    values["cordon_points"] = terms.cordon_points or deployment.cordon_points
+    for name, value in values.items():
+        setattr(deployment, name, value)
+    deployment.version += 1
+    audit.record(work, "deployment.changed", deployment.id, actor=actor.audit_name, scope=deployment.id)
+
+
+def add_camera(work: UnitOfWork, actor: Actor, deployment: Deployment, plan: CameraPlan) -> tuple[Camera, str]:
+    """The camera and its push token, which is shown this once."""
+    _only_in_draft(deployment)
+    if len(deployment.cameras) >= MAX_CAMERAS:
+        raise Invalid("too_many_cameras", f"A deployment has at most {MAX_CAMERAS} cameras.")
+    if urlsplit(plan.source_url).scheme not in CAMERA_SCHEMES:
+        raise Invalid("camera_source", "A camera's source is an rtsp, rtsps, file, dir or push address.")
+    if not inside_zone(zone_ring(deployment.zone), plan.longitude, plan.latitude):
+        raise Invalid("camera_outside_zone", "The camera stands outside the deployment's zone.")
+    if any(camera.name == plan.name for camera in deployment.cameras):
+        raise Invalid("camera_name_taken", "Another camera of this deployment has this name.")
+    token = new_secret()
+    camera = Camera(id=new_id(), deployment_id=deployment.id, token_digest=secret_digest(token), **asdict(plan))
+    deployment.cameras.append(camera)
+    deployment.version += 1
+    work.session.flush()
+    audit.record(work, "camera.added", camera.id, actor=actor.audit_name, scope=deployment.id)
+    return camera, token
+
+
+def remove_camera(work: UnitOfWork, actor: Actor, deployment: Deployment, camera_id: str) -> None:
+    _only_in_draft(deployment)
+    camera = deployment.camera(camera_id)
+    if camera is None:
+        raise NotFound("camera")
+    deployment.cameras.remove(camera)
+    deployment.version += 1
+    audit.record(work, "camera.removed", camera_id, actor=actor.audit_name, scope=deployment.id)
+
+
+def set_members(work: UnitOfWork, actor: Actor, deployment: Deployment, user_ids: Sequence[str]) -> None:
+    """Who takes part. Not among the signed terms: a shift may change while the deployment runs."""
+    wanted = set(user_ids)
+    known = people.users_by_id(work, list(wanted))
+    if set(known) != wanted:
+        raise Invalid("unknown_user", "One of these people is not a user of this installation.")
+    deployment.members = [member for member in deployment.members if member.user_id in wanted] + [
+        DeploymentMember(deployment_id=deployment.id, user_id=user_id)
+        for user_id in sorted(wanted - {member.user_id for member in deployment.members})
+    ]
+    work.session.flush()
+    audit.record(
+        work,
+        "deployment.team",
+        deployment.id,
+        actor=actor.audit_name,
+        scope=deployment.id,
+        detail={"size": len(wanted)},
+    )
+
+
+def sign(work: UnitOfWork, actor: Actor, deployment: Deployment, pack_scope: str) -> None:
+    """The authorisation. By an authorising officer who did not write it, who has just proved who they are.
+
+    `pack_scope` is the licence scope of the model pack that this installation runs.
+    """
+    if not actor.has(Role.AUTHORISER):
+        raise NotAllowed("not_allowed", "Only an authorising officer signs.")
+    if actor.user_id == deployment.author_id:
+        raise NotAllowed("own_deployment", "Somebody other than its author must authorise a deployment.")
+    if not actor.stepped_up:
+        raise NotAllowed("step_up_needed", "Enter your password again to sign.")
+    if not deployment.cameras:
+        raise Refusal("no_camera", "A deployment without a camera cannot be authorised.")
+    if deployment.window_ends_at <= work.now:
+        raise Refusal("window_over", "The deployment's window is over.")
+    if pack_scope != "operational" and not deployment.marked_exercise:
+        raise Refusal(
+            "pack_not_operational",
+            "The model pack in use is not licensed and calibrated for operations: it may serve a marked exercise only.",
+        )
+    deployment.signed_by_id, deployment.signed_at = actor.user_id, work.now
+    deployment.signed_terms_hash = deployment.terms_hash()
+    _move(work, deployment, DeploymentState.AUTHORISED, actor, {"terms": deployment.signed_terms_hash})
+
+
+def publish_notice(work: UnitOfWork, actor: Actor, deployment: Deployment) -> None:
+    if deployment.state != DeploymentState.AUTHORISED:
+        raise Refusal("not_authorised", "The public notice is published once the deployment is authorised.")
+    deployment.notice_published_at = deployment.notice_published_at or work.now
+    audit.record(work, "notice.published", deployment.id, actor=actor.audit_name, scope=deployment.id)
+
+
+def confirm_signs(work: UnitOfWork, actor: Actor, deployment: Deployment) -> None:
+    if deployment.notice_published_at is None:
+        raise Refusal("notice_missing", "Publish the public notice first: the signs point to it.")
+    deployment.signs_confirmed_at = deployment.signs_confirmed_at or work.now
+    audit.record(work, "signs.confirmed", deployment.id, actor=actor.audit_name, scope=deployment.id)
+
+
+def open_deployment(work: UnitOfWork, actor: Actor, deployment: Deployment) -> None:
+    """Openly, or not at all."""
+    if deployment.notice_published_at is None:
+        raise Refusal("notice_missing", "The public notice must be published before the deployment opens.")
+    if deployment.signs_confirmed_at is None:
+        raise Refusal("signs_missing", "Confirm that the signs are in place before the deployment opens.")
+    if deployment.signed_terms_hash != deployment.terms_hash():
+        raise Refusal("terms_changed", "The terms are not those that were signed.")
+    if not deployment.window_starts_at <= work.now < deployment.window_ends_at:
+        raise Refusal("outside_window", "A deployment opens inside its authorised window only.")
+    if deployment.state == DeploymentState.SUSPENDED:
+        raise Refusal("suspended", "A suspended deployment is resumed, not opened.")
+    _move(work, deployment, DeploymentState.OPEN, actor)
+    deployment.opened_at = deployment.opened_at or work.now
+
+
+def suspend(work: UnitOfWork, actor: Actor, deployment: Deployment, reason: str) -> None:
+    """Matching stops at every engine's next heartbeat, half a second later at most."""
+    _move(work, deployment, DeploymentState.SUSPENDED, actor, {"reason": _reason(reason)})
+
+
+def resume(work: UnitOfWork, actor: Actor, deployment: Deployment, reason: str) -> None:
+    if deployment.state != DeploymentState.SUSPENDED:
+        raise Refusal("not_suspended", "Only a suspended deployment is resumed.")
+    if not deployment.window_starts_at <= work.now < deployment.window_ends_at:
+        raise Refusal("outside_window", "The authorised window is over.")
+    _move(work, deployment, DeploymentState.OPEN, actor, {"reason": _reason(reason)})
+
+
+def close(work: UnitOfWork, actor: Actor | None, deployment: Deployment, reason: str) -> None:
+    """By a person, or by the clock (`actor` None) when the window is over."""
+    _move(work, deployment, DeploymentState.CLOSED, actor, {"reason": _reason(reason)})
+    deployment.closed_at = work.now
+    people.end_all_duty(work, deployment.id)
+
+
+def close_ended_windows(work: UnitOfWork) -> list[str]:
+    ended = work.session.scalars(
+        select(Deployment)
+        .where(
+            Deployment.state.not_in([DeploymentState.CLOSED.value, DeploymentState.PURGED.value]),
+            Deployment.window_ends_at <= work.now,
+        )
+        .with_for_update(skip_locked=True, of=Deployment)
+    ).all()
+    for deployment in ended:
+        close(work, None, deployment, "The authorised window is over.")
+    return [deployment.id for deployment in ended]
+
+
+def note_purged(work: UnitOfWork, deployment: Deployment, holding: Holding) -> None:
+    """Called by retention when one of the two holdings is gone."""
+    if holding is Holding.WATCHLIST:
+        deployment.watchlist_purged_at = work.now
+    else:
+        deployment.alerts_purged_at = work.now
+
+
+def mark_purged(work: UnitOfWork, deployment: Deployment) -> None:
+    """Called by retention when both holdings are gone."""
+    _move(work, deployment, DeploymentState.PURGED, None)
+
+
+def find(work: UnitOfWork, deployment_id: str, *, lock: bool = False) -> Deployment:
+    """Raises NotFound. With `lock`, nobody else changes it until this unit of work ends."""
+    query = select(Deployment).where(Deployment.id == deployment_id)
+    if lock:
+        query = query.with_for_update(of=Deployment)
+    deployment = work.session.scalars(query).one_or_none()
+    if deployment is None:
+        raise NotFound("deployment")
+    return deployment
+
+
+def all_deployments(work: UnitOfWork) -> list[Deployment]:
+    return list(work.session.scalars(select(Deployment).order_by(Deployment.window_starts_at.desc())))
+
+
+def matching_now(work: UnitOfWork) -> list[Deployment]:
+    """What engines may work on at this moment, and nothing else."""
+    candidates = work.session.scalars(select(Deployment).where(Deployment.state == DeploymentState.OPEN.value))
+    return [deployment for deployment in candidates if deployment.may_match(work.now)]
+
+
+def running(work: UnitOfWork) -> list[Deployment]:
+    """Open or suspended: those whose screens are looked at."""
+    states = [DeploymentState.OPEN.value, DeploymentState.SUSPENDED.value]
+    return list(work.session.scalars(select(Deployment).where(Deployment.state.in_(states))))
+
+
+def take_camera_reports(work: UnitOfWork, run_id: str, reports: Sequence[CameraReport]) -> list[str]:
+    """Health and counts. A count belongs to a run of an engine, so a repeated report adds nothing. Reports on cameras
+    that are not (or no longer) an open deployment's are passed over. The deployments that were reported on."""
+    touched: set[str] = set()
+    cameras = {
+        camera.id: camera
+        for camera in work.session.scalars(select(Camera).where(Camera.id.in_([r.camera_id for r in reports])))
+    }
+    for report in reports:
+        camera = cameras.get(report.camera_id)
+        if camera is None or camera.deployment_id != report.deployment_id:
+            continue
+        camera.health_state, camera.health_at = report.state, work.now
+        camera.health = {
+            "detail": report.detail[:200],
+            "fps": round(report.fps, 1),
+            "frames_dropped": report.frames_dropped,
+            "median_face_px": report.median_face_px,
+            "brightness": report.brightness,
+            "last_frame_at": None if report.last_frame_at is None else iso(report.last_frame_at),
+        }
+        count = work.session.get(FacesSeen, (camera.id, run_id))
+        if count is None:
+            count = FacesSeen(
+                camera_id=camera.id,
+                run_id=run_id,
+                deployment_id=camera.deployment_id,
+                faces=0,
+                frames_read=0,
+                frames_dropped=0,
+            )
+            work.session.add(count)
+        count.faces = max(count.faces, report.faces_seen)
+        count.frames_read = max(count.frames_read, report.frames_read)
+        count.frames_dropped = max(count.frames_dropped, report.frames_dropped)
+        touched.add(camera.deployment_id)
+    return sorted(touched)
+
+
+def faces_seen(work: UnitOfWork, deployment_id: str) -> dict[str, int]:
+    """Faces for each camera id."""
+    rows = work.session.execute(
+        select(FacesSeen.camera_id, func.sum(FacesSeen.faces))
+        .where(FacesSeen.deployment_id == deployment_id)
+        .group_by(FacesSeen.camera_id)
+    )
+    return {camera_id: int(faces) for camera_id, faces in rows}
+
+
+def frames_read(work: UnitOfWork, deployment_id: str) -> int:
+    total = select(func.sum(FacesSeen.frames_read)).where(FacesSeen.deployment_id == deployment_id)
+    return int(work.session.scalar(total) or 0)
+
+
+def mark_silent_cameras_lost(work: UnitOfWork, silent_since: datetime) -> list[str]:
+    """No engine has told of these cameras since then. The deployments concerned."""
+    touched = work.session.scalars(
+        update(Camera)
+        .where(Camera.health_state.in_(["live", "connecting"]), Camera.health_at < silent_since)
+        .values(health_state="lost")
+        .returning(Camera.deployment_id)
+    ).all()
+    return sorted(set(touched))
+
+
+def _move(
+    work: UnitOfWork,
+    deployment: Deployment,
+    to: DeploymentState,
+    actor: Actor | None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    state = DeploymentState(deployment.state)
+    if to not in TRANSITIONS[state]:
+        raise Refusal("wrong_state", f"A deployment that is {state} cannot become {to}.")
+    deployment.state = to.value
+    deployment.version += 1
+    audit.record(
+        work,
+        f"deployment.{to}",
+        deployment.id,
+        actor="cordon" if actor is None else actor.audit_name,
+        scope=deployment.id,
+        detail=detail,
+    )
+    delivery.append(work, deployment.id, "deployment", {"state": to.value, **(detail or {})}, actor=actor)
+
+
+def _only_in_draft(deployment: Deployment) -> None:
+    if deployment.state != DeploymentState.DRAFT:
+        raise Refusal("not_a_draft", "The terms were signed: they can no longer be changed.")
+
+
+def _reason(reason: str) -> str:
+    if not reason.strip():
+        raise Invalid("reason_missing", "Say why: it goes on the record.")
+    return reason.strip()[:500]
+
+
+def _check_terms(terms: Terms, now: datetime) -> None:
+    if terms.purpose not in PURPOSES:
+        raise Invalid("purpose", "The purpose must be one of the permitted purposes.")
+    if terms.location_reason not in LOCATION_REASONS:
+        raise Invalid("location_reason", "The place must be chosen for one of the permitted reasons.")
+    if not terms.categories_sought or not set(terms.categories_sought) <= set(CATEGORIES):
+        raise Invalid("categories_sought", "Name who is sought, from the permitted categories.")
+    for name in ("legal_basis", "necessity", "dpia_reference", "policy_reference", "community_reference"):
+        if not str(getattr(terms, name)).strip():
+            raise Invalid(
+                name, "A deployment needs its legal basis, its necessity and its three references in writing."
+            )
+    if not terms.window_starts_at < terms.window_ends_at:
+        raise Invalid("window", "The window must end after it starts.")
+    if terms.window_ends_at - terms.window_starts_at > MAX_WINDOW:
+        raise Invalid("window", "A window is at most 24 hours.")
+    if terms.window_ends_at <= now:
+        raise Invalid("window", "The window is already over.")
+    try:
+        area = zone_area_m2(zone_ring(terms.zone))
+    except ValueError as error:
+        raise Invalid("zone", str(error)) from error
+    if not 0 < area <= MAX_ZONE_M2:
+        raise Invalid("zone", "A zone is at most one square kilometre.")
+    bounds: list[tuple[str, float, float, float]] = [
+        ("list_limit", terms.list_limit, 1, MAX_LIST_ENTRIES),
+        ("threshold", terms.threshold, 0.2, 0.99),
+        ("false_alert_budget", terms.false_alert_budget, 1e-7, 1e-3),
+        ("adjudication_deadline_s", terms.adjudication_deadline_s, 5, 600),
+        ("re_alert_s", terms.re_alert_s, 10, 3_600),
+        ("alert_expiry_s", terms.alert_expiry_s, 60, 14_400),
+        ("minimum_face_px", terms.minimum_face_px, 32, 400),
+        ("watchlist_retention_h", terms.watchlist_retention_h, 0, MAX_WATCHLIST_RETENTION_H),
+        ("alert_retention_d", terms.alert_retention_d, 0, MAX_ALERT_RETENTION_D),
+    ]
+    for name, value, low, high in bounds:
+        if not low <= value <= high:
+            raise Invalid(name, f"{name.replace('_', ' ').capitalize()} must lie between {low:g} and {high:g}.")
+    if terms.adjudication not in set(Adjudication):
+        raise Invalid("adjudication", "Adjudication is either first or in parallel.")

@@ -1,0 +1,109 @@
+"""How a deployment looks from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cordon.delivery import service as delivery
+from cordon.deployments import service as deployments
+from cordon.deployments.model import Camera, Deployment
+from cordon.people import service as people
+from cordon.platform.clock import iso, iso_or_none
+from cordon.platform.installation import UnitOfWork
+from cordon.watchlists import service as watchlists
+from cordon.watchlists.model import EntryStatus
+
+
+def summary(deployment: Deployment, user_id: str) -> dict[str, Any]:
+    return {
+        "id": deployment.id,
+        "name": deployment.name,
+        "reference": deployment.reference,
+        "state": deployment.state,
+        "window_starts_at": iso(deployment.window_starts_at),
+        "window_ends_at": iso(deployment.window_ends_at),
+        "purpose": deployment.purpose,
+        "place_name": deployment.place_name,
+        "member": deployment.has_member(user_id),
+        "marked_exercise": deployment.marked_exercise,
+    }
+
+
+def camera_view(camera: Camera, faces: int) -> dict[str, Any]:
+    health = camera.health or {}
+    return {
+        "id": camera.id,
+        "name": camera.name,
+        "position": [camera.longitude, camera.latitude],
+        "heading_deg": camera.heading_deg,
+        "fov_deg": camera.fov_deg,
+        "range_m": camera.range_m,
+        "source_kind": camera.source_url.partition(":")[0],
+        "health": {
+            "state": camera.health_state,
+            "detail": health.get("detail", ""),
+            "fps": health.get("fps", 0.0),
+            "faces_seen": faces,
+            "frames_dropped": health.get("frames_dropped", 0),
+            "median_face_px": health.get("median_face_px"),
+            "brightness": health.get("brightness"),
+            "last_frame_at": health.get("last_frame_at"),
+        },
+    }
+
+
+def full(work: UnitOfWork, deployment: Deployment, user_id: str) -> dict[str, Any]:
+    faces = deployments.faces_seen(work, deployment.id)
+    people_named = people.users_by_id(
+        work, [uid for uid in (deployment.author_id, deployment.signed_by_id) if uid is not None]
+    )
+    numbers = watchlists.counts(work, deployment.id)
+    signer = people_named.get(deployment.signed_by_id or "")
+    author = people_named.get(deployment.author_id)
+    return {
+        **summary(deployment, user_id),
+        **{
+            name: getattr(deployment, name)
+            for name in (
+                "legal_basis",
+                "necessity",
+                "location_reason",
+                "zone",
+                "cordon_points",
+                "categories_sought",
+                "list_limit",
+                "threshold",
+                "false_alert_budget",
+                "adjudication",
+                "adjudication_deadline_s",
+                "re_alert_s",
+                "alert_expiry_s",
+                "minimum_face_px",
+                "watchlist_retention_h",
+                "alert_retention_d",
+                "dpia_reference",
+                "policy_reference",
+                "community_reference",
+                "version",
+            )
+        },
+        "notice_published_at": iso_or_none(deployment.notice_published_at),
+        "signs_confirmed_at": iso_or_none(deployment.signs_confirmed_at),
+        "author": _person(author.id, author.display_name, author.callsign) if author else None,
+        "signed_by": _person(signer.id, signer.display_name, signer.callsign) if signer else None,
+        "signed_at": iso_or_none(deployment.signed_at),
+        "members": [member.user_id for member in deployment.members],
+        "cameras": [camera_view(camera, faces.get(camera.id, 0)) for camera in deployment.cameras],
+        "watchlist": {
+            "entries": numbers.get(EntryStatus.READY, 0) + numbers.get(EntryStatus.ENROLLING, 0),
+            "ready": numbers.get(EntryStatus.READY, 0),
+            "refused": numbers.get(EntryStatus.REFUSED, 0),
+            "revision": watchlists.watchlist(work, deployment.id).revision,
+        },
+        "faces_seen": sum(faces.values()),
+        "last_seq": delivery.last_seq(work, deployment.id),
+    }
+
+
+def _person(user_id: str, display_name: str, callsign: str) -> dict[str, str]:
+    return {"id": user_id, "display_name": display_name, "callsign": callsign}

@@ -1,0 +1,1 @@
+"""Thumbnails and templates under deployment keys, in the object store."""

@@ -1,0 +1,1 @@
+"""Users, roles, sign-in, duty and last position."""

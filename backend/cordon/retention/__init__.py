@@ -1,0 +1,1 @@
+"""Deadlines, purge and the proof of deletion."""

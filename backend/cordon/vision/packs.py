@@ -1,0 +1,226 @@
+"""Model packs: where they are found, that they are what they claim to be, and what they may be used for.
+
+Order: the folder CORDON_MODELS, the cache, a download whose SHA-256 is pinned here, the `registry` pack. Weights are
+checked against their SHA-256 each time before they are loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+
+from cordon.vision.embedders import IMAGENET_RGB, RAW_RGB, CropEmbedder
+from cordon.vision.faces import Detector, Embedder
+from cordon.vision.sessions import OnnxModel
+from cordon.vision.yunet import YuNet
+
+LicenceScope = Literal["operational", "research", "exercise"]
+
+ONNX_PACKS = ("light", "open")
+DOWNLOADED_BY_DEFAULT = "open"
+REGISTRY = "registry"
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 3.0, 20.0
+_NORMS = {"mobilefacenet": IMAGENET_RGB, "sface": RAW_RGB}
+
+
+class PackUnavailable(Exception):
+    """No usable pack; the message is a sentence for the person who runs Cordon."""
+
+
+@dataclass(frozen=True)
+class PackFile:
+    file: str
+    sha256: str
+    size_bytes: int
+    url: str | None
+
+
+@dataclass(frozen=True)
+class PackManifest:
+    """What a pack is and what it may serve. `calibration` maps cosine to FPIR, once somebody has measured it."""
+
+    name: str
+    version: str
+    dimension: int
+    licence: str
+    licence_scope: LicenceScope
+    source: str
+    suggested_threshold: float
+    detector: str
+    embedder: str
+    files: dict[str, PackFile]
+    calibration: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Pack:
+    manifest: PackManifest
+    detector: Detector
+    embedder: Embedder
+
+    @property
+    def label(self) -> str:
+        """Name and version: templates of two packs with different labels are never compared."""
+        return f"{self.manifest.name} {self.manifest.version}"
+
+
+def manifest_of(name: str) -> PackManifest:
+    """The built-in manifest of `light` or `open`."""
+    raw = json.loads(resources.files("cordon.vision").joinpath("manifests", f"{name}.json").read_text())
+    files = {
+        role: PackFile(entry["file"], entry["sha256"], entry["bytes"], entry["url"])
+        for role, entry in raw.pop("files").items()
+    }
+    return PackManifest(files=files, **raw)
+
+
+def load_pack(name: str | None = None, *, threads: int = 1) -> Pack:
+    """The named pack, or the first that can be had. `threads`: for each network. Raises PackUnavailable."""
+    chosen, folder = _locate(name, download=True)
+    if chosen == REGISTRY:
+        from cordon.vision import registry_pack
+
+        return registry_pack.load()
+    if chosen not in ONNX_PACKS:
+        from cordon.vision import insightface_pack
+
+        return insightface_pack.load(_required(folder), threads=threads)
+    manifest = manifest_of(chosen)
+    paths = {role: verified(_required(folder) / file.file, file) for role, file in manifest.files.items()}
+    return Pack(
+        manifest,
+        YuNet(OnnxModel(paths["detector"], threads=threads)),
+        CropEmbedder(OnnxModel(paths["embedder"], threads=threads), _NORMS[manifest.embedder], manifest.dimension),
+    )
+
+
+def choose_pack(name: str | None = None) -> str:
+    """The name of the pack that `load_pack` would take; downloads it where it must. Raises PackUnavailable."""
+    return _locate(name, download=True)[0]
+
+
+def describe_pack(name: str | None = None) -> PackManifest:
+    """What `load_pack` would load, without loading or fetching anything. Raises PackUnavailable."""
+    chosen, folder = _locate(name, download=False)
+    if chosen == REGISTRY:
+        from cordon.vision import registry_pack
+
+        return registry_pack.manifest()
+    if chosen not in ONNX_PACKS:
+        from cordon.vision import insightface_pack
+
+        return insightface_pack.manifest(_required(folder))
+    return manifest_of(chosen)
+
+
+def verified(path: Path, expected: PackFile) -> Path:
+    """The path, once its content has the pinned SHA-256. Raises PackUnavailable."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PackUnavailable(f"The weights {expected.file} cannot be read.") from error
+    if digest != expected.sha256:
+        raise PackUnavailable(
+            f"The weights {expected.file} are not the ones that were published: remove and pull again."
+        )
+    return path
+
+
+def pull(name: str) -> Path:
+    """Download a pack into the cache; files that are there and right are kept. Raises PackUnavailable."""
+    manifest = manifest_of(name)
+    folder = cache_folder() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in manifest.files.values():
+        target = folder / file.file
+        if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256:
+            continue
+        if file.url is None:
+            raise PackUnavailable(f"{file.file} of the pack {name} cannot be downloaded: put it into CORDON_MODELS.")
+        _download(file, target)
+    return folder
+
+
+def cache_folder() -> Path:
+    root = os.environ.get("CORDON_CACHE")
+    return Path(root) / "models" if root else Path.home() / ".cache" / "cordon" / "models"
+
+
+def registry_pack_installed() -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in ("dlib", "face_recognition_models"))
+
+
+def _locate(name: str | None, *, download: bool) -> tuple[str, Path | None]:
+    """The pack's name and the folder with its files."""
+    if name == REGISTRY:
+        return REGISTRY, None
+    wanted = ONNX_PACKS if name is None else (name,)
+    for pack in wanted:
+        folder = _folder_of(pack)
+        if folder is not None:
+            return pack, folder
+    if name is not None and name not in ONNX_PACKS:
+        raise PackUnavailable(f"There is no folder {name} under CORDON_MODELS or in the cache.")
+    reason = "nothing was found in CORDON_MODELS or in the cache"
+    if download:
+        try:
+            return name or DOWNLOADED_BY_DEFAULT, pull(name or DOWNLOADED_BY_DEFAULT)
+        except PackUnavailable as unavailable:
+            reason = str(unavailable)
+    if name is None and registry_pack_installed():
+        return REGISTRY, None
+    raise PackUnavailable(f"No model pack can be had: {reason}")
+
+
+def _folder_of(pack: str) -> Path | None:
+    roots = [Path(os.environ["CORDON_MODELS"])] if os.environ.get("CORDON_MODELS") else []
+    roots.append(cache_folder())
+    for root in roots:
+        for folder in (root / pack, root):
+            if pack in ONNX_PACKS:
+                if all((folder / file.file).is_file() for file in manifest_of(pack).files.values()):
+                    return folder
+            elif folder.name == pack and any(folder.glob("*.onnx")):
+                return folder
+    return None
+
+
+def _required(folder: Path | None) -> Path:
+    if folder is None:
+        raise PackUnavailable("The pack's folder is missing.")
+    return folder
+
+
+def _download(file: PackFile, target: Path) -> None:
+    print(f"Fetching {file.file} ({file.size_bytes / 1e6:.1f} MB) …", file=sys.stderr)  # noqa: T201
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".pull-")
+    digest, size = hashlib.sha256(), 0
+    try:
+        with (
+            os.fdopen(handle, "wb") as out,
+            requests.get(str(file.url), stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as answer,
+        ):
+            answer.raise_for_status()
+            for part in answer.iter_content(1 << 20):
+                digest.update(part)
+                size += len(part)
+                if size > file.size_bytes:
+                    break
+                out.write(part)
+        if size != file.size_bytes or digest.hexdigest() != file.sha256:
+            raise PackUnavailable(f"What was downloaded is not {file.file} as it was published: it was thrown away.")
+        Path(temporary).replace(target)
+    except requests.RequestException as error:
+        raise PackUnavailable(f"{file.file} could not be downloaded ({type(error).__name__}).") from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The entries sought in one deployment, their enrolment and removal."""
