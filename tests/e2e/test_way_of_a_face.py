@@ -28,8 +28,9 @@ from stack import DESKTOP, PHONE, Stack
 from traces import find_traces
 
 BUILD = Path(__file__).resolve().parents[2] / "build"
-ALERTS_TIMED = 4
-FIRST_ALERT_WITHIN_S = 120
+ALERTS_ON_PHONE, ALERTS_TIMED = 4, 2
+# Three re-alert windows of the demonstration: everybody on its list has come by again by then.
+ALERTS_WITHIN_S = 360
 # Notes when the page first shows each alert's number, in milliseconds since 1970.
 NOTE_WHEN_SHOWN = """() => {
   window.firstShown = {};
@@ -59,8 +60,8 @@ def test_a_face_becomes_an_alert_a_decision_an_outcome_and_a_record(
     for page in (desk, phone):
         page.evaluate(NOTE_WHEN_SHOWN)
     watching_since = datetime.now(UTC)
-    _confirm_until_timed(desk, phone)
-    _report(stack, desk, phone, watching_since)
+    _confirm_until_timed(stack, desk, phone, watching_since)
+    _report(_timed(stack, desk, phone, watching_since))
 
     phone.get_by_test_id("alert-row").first.click()
     card = phone.get_by_test_id("alert-card")
@@ -183,18 +184,23 @@ def _state_of(stack: Stack, number: str | None) -> str:
         return next(alert.state for alert in every if str(alert.number) == number)
 
 
-def _confirm_until_timed(desk: Page, phone: Page) -> None:
-    """The operator presses C on each alert as it comes, until enough of them reached the phone."""
-    deadline = time.monotonic() + FIRST_ALERT_WITHIN_S
-    while phone.get_by_test_id("alert-row").count() < ALERTS_TIMED:
+def _confirm_until_timed(stack: Stack, desk: Page, phone: Page, watching_since: datetime) -> None:
+    """The operator presses C on each alert as it comes, until enough of them reached the phone, and enough of those were
+    raised after the pages began to watch: how many came before hangs on how long signing in took."""
+    deadline = time.monotonic() + ALERTS_WITHIN_S
+    while (
+        phone.get_by_test_id("alert-row").count() < ALERTS_ON_PHONE
+        or len(_timed(stack, desk, phone, watching_since)) < ALERTS_TIMED
+    ):
         assert time.monotonic() < deadline, "too few alerts came in time"
         if desk.get_by_test_id("queue-row").count():
             desk.keyboard.press("c")
         desk.wait_for_timeout(250)
 
 
-def _report(stack: Stack, desk: Page, phone: Page, watching_since: datetime) -> None:
-    """Frame to desk, and decision to phone, for each alert: the operator's own time between them is not the machine's."""
+def _timed(stack: Stack, desk: Page, phone: Page, watching_since: datetime) -> list[tuple[float, float]]:
+    """Milliseconds from frame to desk and from decision to phone, for each alert raised since: the operator's own time
+    between them is not the machine's."""
     on_desk, on_phone = desk.evaluate("window.firstShown"), phone.evaluate("window.firstShown")
     rows = []
     with stack.installation().read() as work:
@@ -206,7 +212,10 @@ def _report(stack: Stack, desk: Page, phone: Page, watching_since: datetime) -> 
                 continue
             to_desk = on_desk[number] - alert.first_seen_at.timestamp() * 1_000
             rows.append((to_desk, on_phone[number] - alert.dispatched_at.timestamp() * 1_000))
-    assert len(rows) >= ALERTS_TIMED - 1
+    return rows
+
+
+def _report(rows: list[tuple[float, float]]) -> None:
     together = [to_desk + to_phone for to_desk, to_phone in rows]
     figures = {
         "alerts": len(rows),
