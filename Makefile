@@ -40,5 +40,20 @@ webapp/dist/.ready: webapp/node_modules/.ready $(shell find webapp/src webapp/pu
 pictures: $(VENV)/.ready webapp/dist/.ready
 	@$(BIN)/python tests/e2e/pictures.py docs/pictures
 
+# Benchmarks against peers, each tests/bench/bench_NAME.py, with the peers in an environment of their own. Run by hand on
+# a quiet machine; SHORT=1 keeps each under a minute. Needs CORDON_MODELS and CORDON_FACES.
+BENCH_BIN := .venv-bench/bin
+
+bench-%: tests/bench/bench_%.py .venv-bench/.ready
+	@$(BENCH_BIN)/python $<
+
+.venv-bench/.ready: requirements.lock tests/bench/requirements.txt pyproject.toml
+	@echo "Making the benchmarks' Python environment (some minutes the first time) …"
+	@test -x $(BENCH_BIN)/python || $(PYTHON) -m venv .venv-bench
+	@$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r tests/bench/requirements.txt
+	@$(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 clean:
-	rm -rf $(VENV) webapp/node_modules webapp/dist build
+	rm -rf $(VENV) .venv-bench webapp/node_modules webapp/dist build
