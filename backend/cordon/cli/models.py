@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from cordon.cli.evaluate import evaluate
 from cordon.vision.packs import (
     ONNX_PACKS,
     REGISTRY,
@@ -31,7 +32,10 @@ _SCOPES = {
 
 @click.group()
 def models() -> None:
-    """Model packs: list, show, pull, verify."""
+    """Model packs: list, show, pull, verify, evaluate."""
+
+
+models.add_command(evaluate)
 
 
 @models.command("list")

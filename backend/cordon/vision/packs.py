@@ -2,6 +2,9 @@
 
 Order: the folder CORDON_MODELS, the cache, a download whose SHA-256 is pinned here, the `registry` pack. Weights are
 checked against their SHA-256 each time before they are loaded.
+
+A calibration that the installation measured itself takes the place of the manifest's. It lies in the folder
+CORDON_CALIBRATIONS, else in the cache, and never beside the weights, which may be read-only and shared.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -61,6 +64,11 @@ class PackManifest:
     files: dict[str, PackFile]
     calibration: dict[str, Any] | None = None
 
+    @property
+    def label(self) -> str:
+        """Name and version: templates of two packs with different labels are never compared."""
+        return f"{self.name} {self.version}"
+
 
 @dataclass(frozen=True)
 class Pack:
@@ -70,8 +78,7 @@ class Pack:
 
     @property
     def label(self) -> str:
-        """Name and version: templates of two packs with different labels are never compared."""
-        return f"{self.manifest.name} {self.manifest.version}"
+        return self.manifest.label
 
 
 def manifest_of(name: str) -> PackManifest:
@@ -86,6 +93,55 @@ def manifest_of(name: str) -> PackManifest:
 
 def load_pack(name: str | None = None, *, threads: int = 1) -> Pack:
     """The named pack, or the first that can be had. `threads`: for each network. Raises PackUnavailable."""
+    pack = _loaded(name, threads)
+    return replace(pack, manifest=_calibrated(pack.manifest))
+
+
+def choose_pack(name: str | None = None) -> str:
+    """The name of the pack that `load_pack` would take; downloads it where it must. Raises PackUnavailable."""
+    return _locate(name, download=True)[0]
+
+
+def describe_pack(name: str | None = None) -> PackManifest:
+    """What `load_pack` would load, without loading or fetching anything. Raises PackUnavailable."""
+    return _calibrated(_described(name))
+
+
+def calibration_file(manifest: PackManifest) -> Path:
+    """Where this installation keeps its own calibration of a pack: one file for each label."""
+    root = os.environ.get("CORDON_CALIBRATIONS")
+    folder = Path(root) if root else cache_folder().parent / "calibrations"
+    return folder / f"{manifest.name}-{manifest.version}.json"
+
+
+def _calibrated(manifest: PackManifest) -> PackManifest:
+    """With this installation's own calibration, where there is one. Raises PackUnavailable for a damaged one."""
+    path = calibration_file(manifest)
+    if not path.is_file():
+        return manifest
+    try:
+        calibration = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PackUnavailable(f"The calibration {path} cannot be read: remove it and measure again.") from error
+    if not isinstance(calibration, dict) or calibration.get("pack") != manifest.label:
+        raise PackUnavailable(f"The calibration {path} is not one of the pack {manifest.label}: remove it.")
+    return replace(manifest, calibration=calibration)
+
+
+def _described(name: str | None) -> PackManifest:
+    chosen, folder = _locate(name, download=False)
+    if chosen == REGISTRY:
+        from cordon.vision import registry_pack
+
+        return registry_pack.manifest()
+    if chosen not in ONNX_PACKS:
+        from cordon.vision import insightface_pack
+
+        return insightface_pack.manifest(_required(folder))
+    return manifest_of(chosen)
+
+
+def _loaded(name: str | None, threads: int) -> Pack:
     chosen, folder = _locate(name, download=True)
     if chosen == REGISTRY:
         from cordon.vision import registry_pack
@@ -102,25 +158,6 @@ def load_pack(name: str | None = None, *, threads: int = 1) -> Pack:
         YuNet(OnnxModel(paths["detector"], threads=threads)),
         CropEmbedder(OnnxModel(paths["embedder"], threads=threads), _NORMS[manifest.embedder], manifest.dimension),
     )
-
-
-def choose_pack(name: str | None = None) -> str:
-    """The name of the pack that `load_pack` would take; downloads it where it must. Raises PackUnavailable."""
-    return _locate(name, download=True)[0]
-
-
-def describe_pack(name: str | None = None) -> PackManifest:
-    """What `load_pack` would load, without loading or fetching anything. Raises PackUnavailable."""
-    chosen, folder = _locate(name, download=False)
-    if chosen == REGISTRY:
-        from cordon.vision import registry_pack
-
-        return registry_pack.manifest()
-    if chosen not in ONNX_PACKS:
-        from cordon.vision import insightface_pack
-
-        return insightface_pack.manifest(_required(folder))
-    return manifest_of(chosen)
 
 
 def verified(path: Path, expected: PackFile) -> Path:
