@@ -75,7 +75,10 @@ def show(name: str | None, as_json: bool) -> None:
 @models.command("pull")
 @click.argument("name")
 def pull_pack(name: str) -> None:
-    """Download the pack NAME into the cache and check it against the pinned SHA-256."""
+    """Download the pack NAME into the cache and check it against the pinned SHA-256.
+
+    From its publishers, or from CORDON_MODELS_MIRROR: an address under which the published files lie by their names.
+    """
     if name not in ONNX_PACKS:
         raise click.ClickException(
             f"Only {' and '.join(ONNX_PACKS)} can be pulled. Put the folder of an InsightFace pack into CORDON_MODELS; "
@@ -97,7 +100,7 @@ def verify(name: str | None) -> None:
         load_pack(manifest.name)
     except PackUnavailable as unavailable:
         raise click.ClickException(str(unavailable)) from unavailable
-    pinned = f"{len(manifest.files)} files have their pinned SHA-256" if manifest.files else "no SHA-256 is pinned"
+    pinned = f"{len(manifest.files)} files are the pinned ones" if manifest.files else "nothing is pinned"
     click.echo(f"{manifest.name}: loads; {pinned}. Licence: {manifest.licence}")
 
 
@@ -120,6 +123,6 @@ def _names() -> list[str]:
         for root in roots
         if root.is_dir()
         for folder in root.iterdir()
-        if folder.is_dir() and any(folder.glob("*.onnx"))
+        if folder.is_dir() and (any(folder.glob("*.onnx")) or any((folder / folder.name).glob("*.onnx")))
     }
     return [*ONNX_PACKS, REGISTRY, *sorted(folders - set(ONNX_PACKS))]

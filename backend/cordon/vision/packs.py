@@ -1,7 +1,9 @@
 """Model packs: where they are found, that they are what they claim to be, and what they may be used for.
 
 Order: the folder CORDON_MODELS, the cache, a download whose SHA-256 is pinned here, the `registry` pack. Weights are
-checked against their SHA-256 each time before they are loaded.
+checked each time before they are loaded: against their SHA-256, or, where they are changed on arrival, against the
+digest of the network that they hold. Downloads come from the publisher, or from CORDON_MODELS_MIRROR: an address under
+which the published files lie by their names. A mirror is not trusted more than a publisher: the hashes are the same.
 
 A calibration that the installation measured itself takes the place of the manifest's. It lies in the folder
 CORDON_CALIBRATIONS, else in the cache, and never beside the weights, which may be read-only and shared.
@@ -22,6 +24,7 @@ from typing import Any, Literal
 
 import requests
 
+from cordon.vision.arrival import Arrival, NotThisNetwork, content_digest, with_free_batch
 from cordon.vision.embedders import IMAGENET_RGB, RAW_RGB, CropEmbedder
 from cordon.vision.faces import Detector, Embedder
 from cordon.vision.sessions import OnnxModel
@@ -42,10 +45,17 @@ class PackUnavailable(Exception):
 
 @dataclass(frozen=True)
 class PackFile:
+    """One set of weights as it is loaded. `url` is where it is published; None where it cannot be downloaded.
+
+    `arrival`: how the download is changed first. `content_sha256`: the digest of the network (`content_digest`), which
+    then stands beside `sha256`, since the change may have been written by another protobuf."""
+
     file: str
     sha256: str
     size_bytes: int
     url: str | None
+    content_sha256: str | None = None
+    arrival: Arrival | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,14 @@ def manifest_of(name: str) -> PackManifest:
     """The built-in manifest of `light` or `open`."""
     raw = json.loads(resources.files("cordon.vision").joinpath("manifests", f"{name}.json").read_text())
     files = {
-        role: PackFile(entry["file"], entry["sha256"], entry["bytes"], entry["url"])
+        role: PackFile(
+            entry["file"],
+            entry["sha256"],
+            entry["bytes"],
+            entry["url"],
+            entry.get("content_sha256"),
+            Arrival(**entry["arrival"]) if "arrival" in entry else None,
+        )
         for role, entry in raw.pop("files").items()
     }
     return PackManifest(files=files, **raw)
@@ -161,30 +178,44 @@ def _loaded(name: str | None, threads: int) -> Pack:
 
 
 def verified(path: Path, expected: PackFile) -> Path:
-    """The path, once its content has the pinned SHA-256. Raises PackUnavailable."""
+    """The path, once its content is the pinned one. Raises PackUnavailable."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        data = path.read_bytes()
     except OSError as error:
         raise PackUnavailable(f"The weights {expected.file} cannot be read.") from error
-    if digest != expected.sha256:
+    if not is_as_pinned(data, expected):
         raise PackUnavailable(
             f"The weights {expected.file} are not the ones that were published: remove and pull again."
         )
     return path
 
 
-def pull(name: str) -> Path:
-    """Download a pack into the cache; files that are there and right are kept. Raises PackUnavailable."""
+def is_as_pinned(data: bytes, expected: PackFile) -> bool:
+    if hashlib.sha256(data).hexdigest() == expected.sha256:
+        return True
+    if expected.content_sha256 is None:
+        return False
+    try:
+        return content_digest(data) == expected.content_sha256
+    except NotThisNetwork:
+        return False
+
+
+def pull(name: str, *, mirror: str | None = None) -> Path:
+    """Download a pack into the cache and return its folder; files that are there and right are kept. `mirror`: the
+    address to use instead of the publishers', CORDON_MODELS_MIRROR by default. Raises PackUnavailable."""
+    mirror = mirror or os.environ.get("CORDON_MODELS_MIRROR") or None
     manifest = manifest_of(name)
     folder = cache_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
     for file in manifest.files.values():
         target = folder / file.file
-        if target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256:
+        if target.is_file() and is_as_pinned(target.read_bytes(), file):
             continue
         if file.url is None:
             raise PackUnavailable(f"{file.file} of the pack {name} cannot be downloaded: put it into CORDON_MODELS.")
-        _download(file, target)
+        address = file.url if mirror is None else f"{mirror.rstrip('/')}/{_published_name(file.url)}"
+        _store(_arrived(_fetched(address, file), file), target)
     return folder
 
 
@@ -223,7 +254,8 @@ def _folder_of(pack: str) -> Path | None:
     roots = [Path(os.environ["CORDON_MODELS"])] if os.environ.get("CORDON_MODELS") else []
     roots.append(cache_folder())
     for root in roots:
-        for folder in (root / pack, root):
+        # antelopev2's archive holds a folder of its own name: unpacked, its files lie one deeper.
+        for folder in (root / pack, root / pack / pack, root):
             if pack in ONNX_PACKS:
                 if all((folder / file.file).is_file() for file in manifest_of(pack).files.values()):
                     return folder
@@ -238,26 +270,57 @@ def _required(folder: Path | None) -> Path:
     return folder
 
 
-def _download(file: PackFile, target: Path) -> None:
-    print(f"Fetching {file.file} ({file.size_bytes / 1e6:.1f} MB) …", file=sys.stderr)  # noqa: T201
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".pull-")
-    digest, size = hashlib.sha256(), 0
+def _published_name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
+def _fetched(address: str, file: PackFile) -> bytes:
+    """What the address sends, at most as much as the file may have. Raises PackUnavailable."""
+    name = _published_name(str(file.url))
+    most = file.size_bytes if file.arrival is None else file.arrival.most_bytes
+    print(f"Fetching {name} (about {file.size_bytes / 1e6:.1f} MB) …", file=sys.stderr)  # noqa: T201
+    data = bytearray()
     try:
-        with (
-            os.fdopen(handle, "wb") as out,
-            requests.get(str(file.url), stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as answer,
-        ):
-            answer.raise_for_status()
+        with requests.get(address, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as answer:
+            if not answer.ok:
+                raise PackUnavailable(f"{name} could not be downloaded: the server answered {answer.status_code}.")
             for part in answer.iter_content(1 << 20):
-                digest.update(part)
-                size += len(part)
-                if size > file.size_bytes:
-                    break
-                out.write(part)
-        if size != file.size_bytes or digest.hexdigest() != file.sha256:
-            raise PackUnavailable(f"What was downloaded is not {file.file} as it was published: it was thrown away.")
-        Path(temporary).replace(target)
-    except requests.RequestException as error:
-        raise PackUnavailable(f"{file.file} could not be downloaded ({type(error).__name__}).") from error
+                data += part
+                if len(data) > most:
+                    raise PackUnavailable(
+                        f"The server sent more than the {most} bytes that {name} may have: it was thrown away."
+                    )
+    except (requests.RequestException, ValueError) as error:
+        raise PackUnavailable(f"{name} could not be downloaded ({type(error).__name__}).") from error
+    if bytes(data[:256]).lstrip().lower().startswith((b"<!doctype", b"<html")):
+        raise PackUnavailable(f"The server sent a web page, not {name}: it was thrown away.")
+    return bytes(data)
+
+
+def _arrived(data: bytes, file: PackFile) -> bytes:
+    """The weights as they are kept. Raises PackUnavailable where they are not the pinned ones."""
+    name = _published_name(str(file.url))
+    if file.arrival is not None:
+        try:
+            data = with_free_batch(data, file.arrival)
+        except NotThisNetwork as error:
+            raise PackUnavailable(f"What was downloaded is not {name}: {error}. It was thrown away.") from error
+    if not is_as_pinned(data, file):
+        raise PackUnavailable(f"What was downloaded is not {name} as it was published: it was thrown away.")
+    return data
+
+
+def _store(data: bytes, target: Path) -> None:
+    """Whole or not at all. Raises PackUnavailable."""
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".pull-")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as out:
+            out.write(data)
+        temporary.replace(target)
+    except OSError as error:
+        raise PackUnavailable(f"{target.name} could not be written to {target.parent}.") from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

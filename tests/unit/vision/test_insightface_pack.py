@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import TensorProto, helper, numpy_helper
 
+from cordon.cli.models import models as models_command
 from cordon.vision import insightface_pack
 from cordon.vision.packs import PackUnavailable, describe_pack, load_pack
 
@@ -132,6 +134,17 @@ def test_the_version_changes_with_the_files(folder: Path) -> None:
 def test_a_missing_folder_is_said_to_be_missing(folder: Path) -> None:
     with pytest.raises(PackUnavailable, match="There is no folder antelopev2"):
         load_pack("antelopev2")
+
+
+def test_a_pack_that_was_unpacked_one_folder_deeper_is_found(folder: Path) -> None:
+    """antelopev2.zip holds antelopev2/antelopev2/*.onnx once it is unpacked into a folder of its name."""
+    inner = folder.parent / "antelopev2" / "antelopev2"
+    inner.parent.mkdir()
+    folder.rename(inner)
+    pack = load_pack("antelopev2")
+    assert (pack.manifest.name, pack.manifest.licence_scope) == ("antelopev2", "research")
+    listed = CliRunner().invoke(models_command, ["list"]).output
+    assert "antelopev2   here" in listed
 
 
 @pytest.mark.parametrize("missing", ["det_10g.onnx", "w600k_r50.onnx"])
