@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from cordon.delivery.model import DeploymentEvent
 from cordon.deployments import service as deployments
 from cordon.deployments.model import Deployment
 from cordon.deployments.service import CameraPlan, CameraReport, Terms
+from cordon.deployments.standing import PackStanding
+from cordon.evaluation.calibration import Calibration
 from cordon.people.model import Actor, Role, User
 from cordon.platform.database import Base
 from cordon.platform.ids import new_id
@@ -42,6 +44,23 @@ PROBE_PICTURE = b"\xff\xd8\xff\xe0PROBE-PICTURE-FROM-THE-STREET" * 4
 CONTEXT_PICTURE = b"\xff\xd8\xff\xe0CONTEXT-PICTURE-OF-THE-STREET" * 4
 SOUGHT_NAME = "Jonquil Featherstonehaugh"
 REFERENCE_NUMBER = "PNC-2026-771-K"
+# Made up, and large enough for 1 false alert in 10,000 faces with a list of 20,000: no real pack has been measured so.
+OPERATIONAL_PACK = PackStanding(
+    label="seeded 1",
+    licence="None needed: it looks at no face",
+    licence_scope="operational",
+    calibration=Calibration(
+        pack="seeded 1",
+        data="invented scores",
+        limits="They say nothing about anybody.",
+        measured_on=date(2026, 11, 1),
+        list_size=20_000,
+        non_mated=60_000,
+        curve_from=0.3,
+        non_mated_scores=((0.45, 0), (0.42, 1), (0.4, 2), (0.38, 3), (0.37, 3), (0.3, 4)),
+        mated_scores=tuple(((0.3 + number / 500, 0.1),) for number in range(300)),
+    ),
+)
 
 
 class MovableClock:
@@ -155,7 +174,7 @@ class World:
         deployment_id = self.drafted(**changed)
         with self.installation.write() as work:
             deployment = deployments.find(work, deployment_id)
-            deployments.sign(work, self.people["authoriser"], deployment, "operational")
+            deployments.sign(work, self.people["authoriser"], deployment, OPERATIONAL_PACK, OPERATIONAL_PACK.statement)
             deployments.publish_notice(work, self.people["coordinator"], deployment)
             deployments.confirm_signs(work, self.people["coordinator"], deployment)
         return deployment_id
@@ -164,7 +183,8 @@ class World:
         deployment_id = self.announced(**changed)
         self.clock.move_to(WINDOW_STARTS)
         with self.installation.write() as work:
-            deployments.open_deployment(work, self.people["coordinator"], deployments.find(work, deployment_id))
+            deployment = deployments.find(work, deployment_id)
+            deployments.open_deployment(work, self.people["coordinator"], deployment, OPERATIONAL_PACK)
         return deployment_id
 
     def entry(self, deployment_id: str, number: str = REFERENCE_NUMBER, **changed: Any) -> str:

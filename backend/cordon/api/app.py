@@ -15,6 +15,7 @@ from cordon.api.problems import register_problems
 from cordon.audit import routes as audit_routes
 from cordon.delivery.sockets import init_sockets
 from cordon.deployments import routes as deployments_routes
+from cordon.deployments.standing import EXERCISE, OPERATIONAL, PackStanding
 from cordon.evidence import routes as evidence_routes
 from cordon.people import routes as people_routes
 from cordon.platform.installation import Installation
@@ -73,27 +74,21 @@ def pack_standing(installation: Installation) -> dict[str, Any]:
         manifest = describe_pack(installation.settings.pack)
     except PackUnavailable as unavailable:
         notice = f"No model pack: {unavailable}"
-        missing = {"name": "none", "version": "", "licence": "", "licence_scope": "exercise", "notice": notice}
-        return {"CORDON_PACK": missing, "CORDON_PACK_SCOPE": "exercise"}
-    scope = operational_scope(manifest)
+        missing = {"name": "none", "version": "", "licence": "", "licence_scope": EXERCISE, "notice": notice}
+        return {"CORDON_PACK": missing, "CORDON_PACK_STANDING": PackStanding("none", "none", EXERCISE)}
+    standing = PackStanding.of(manifest)
     shown: dict[str, str | None] = {
         "name": manifest.name,
         "version": manifest.version,
         "licence": manifest.licence,
         "licence_scope": manifest.licence_scope,
-        "notice": None if scope == "operational" else _notice(manifest),
+        "notice": None if standing.scope == OPERATIONAL else _notice(manifest, standing),
     }
-    return {"CORDON_PACK": shown, "CORDON_PACK_SCOPE": scope}
+    return {"CORDON_PACK": shown, "CORDON_PACK_STANDING": standing}
 
 
-def operational_scope(manifest: PackManifest) -> str:
-    """Operational only where the licence allows it and somebody has measured the pack (design.md, decision 5)."""
-    if manifest.licence_scope == "operational" and manifest.calibration is not None:
-        return "operational"
-    return "exercise"
-
-
-def _notice(manifest: PackManifest) -> str:
-    if manifest.licence_scope == "operational":
-        return f"For exercises only: the model pack {manifest.name} has not been calibrated here."
+def _notice(manifest: PackManifest, standing: PackStanding) -> str:
+    if manifest.licence_scope == OPERATIONAL:
+        why = standing.trouble or f"The model pack {manifest.name} has not been calibrated here."
+        return f"For exercises only. {why}"
     return f"For exercises only: the model pack {manifest.name} is not licensed for operations ({manifest.licence})."

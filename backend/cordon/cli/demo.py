@@ -17,6 +17,7 @@ from cordon.cli.users import new_password
 from cordon.deployments import service as deployments
 from cordon.deployments.model import CATEGORIES, Deployment
 from cordon.deployments.service import CameraPlan, Terms
+from cordon.deployments.standing import PackStanding
 from cordon.people import service as people
 from cordon.people.model import Actor, Role, User
 from cordon.platform.ids import new_id
@@ -125,7 +126,7 @@ def _new_exercise(installation: Installation, pack: Pack) -> None:
     _say(f"Enrolling {sum(person.walker.listed for person in cast)} people …")
     _enrol(installation, pack, deployment.id, cast)
     with installation.write() as work:
-        _opened(work, deployment.id)
+        _opened(work, deployment.id, pack)
     _say("The demonstration is open.")
 
 
@@ -175,14 +176,15 @@ def _drafted(work: UnitOfWork, pack: Pack, video: Path) -> Deployment:
     return deployment
 
 
-def _opened(work: UnitOfWork, deployment_id: str) -> None:
+def _opened(work: UnitOfWork, deployment_id: str, pack: Pack) -> None:
     users = _users(work)
     coordinator = _actor(users["coordinator"])
     deployment = deployments.find(work, deployment_id, lock=True)
-    deployments.sign(work, _actor(users["authoriser"], stepped_up=True), deployment, "exercise")
+    standing = PackStanding.of(pack.manifest)
+    deployments.sign(work, _actor(users["authoriser"], stepped_up=True), deployment, standing)
     deployments.publish_notice(work, coordinator, deployment)
     deployments.confirm_signs(work, coordinator, deployment)
-    deployments.open_deployment(work, coordinator, deployment)
+    deployments.open_deployment(work, coordinator, deployment, standing)
 
 
 def _enrol(installation: Installation, pack: Pack, deployment_id: str, cast: list[DemoPerson]) -> None:

@@ -119,12 +119,12 @@ def _print(collected: Collected, searches: Searches, calibration: Calibration, g
             f"TPIR {point.tpir:.3f} ({point.tpir_low:.3f} to {point.tpir_high:.3f})"
         )
     for derived in _derived(calibration, searches.list_size):
-        point, budget = derived.outcome, f"Budget 1 in {round(1 / derived.budget):,}"
-        if isinstance(point, OperatingPoint):
-            found = f"TPIR {point.tpir:.3f} ({point.tpir_low:.3f} to {point.tpir_high:.3f})"
-            click.echo(f"{budget}: threshold {point.threshold:.3f}, {found}")
+        chosen, budget = derived.outcome, f"Budget 1 in {round(1 / derived.budget):,}"
+        if isinstance(chosen, OperatingPoint):
+            found = f"TPIR {chosen.tpir:.3f} ({chosen.tpir_low:.3f} to {chosen.tpir_high:.3f})"
+            click.echo(f"{budget}: threshold {chosen.threshold:.3f}, {found}")
         else:
-            click.echo(f"{budget}: {point}")
+            click.echo(f"{budget}: {chosen}")
     for part in groups.parts if groups else ():
         judged = "too small to judge" if part.too_small else f"TPIR {_share(part.tpir)}, FPIR {_share(part.fpir)}"
         click.echo(f"Group {part.name}: {judged}")

@@ -119,6 +119,8 @@ class Deployment(Base):
     signed_by_id: Mapped[str | None] = mapped_column(String(36))
     signed_at: Mapped[datetime | None]
     signed_terms_hash: Mapped[str | None] = mapped_column(String(64))
+    signed_pack: Mapped[dict[str, Any] | None]
+    """The model pack under the signature: label, statement, whether it was acknowledged, the threshold derived."""
     notice_published_at: Mapped[datetime | None]
     signs_confirmed_at: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]
@@ -157,7 +159,7 @@ class Deployment(Base):
 
     def terms(self) -> dict[str, Any]:
         """What the authorising officer signs: who, where, when, why, how, and with which cameras."""
-        return {
+        terms = {
             "id": self.id,
             "reference": self.reference,
             "name": self.name,
@@ -187,6 +189,8 @@ class Deployment(Base):
                 for c in self.cameras
             ),
         }
+        # Signatures of before packs were signed for stay valid.
+        return terms if self.signed_pack is None else {**terms, "pack": self.signed_pack}
 
     def terms_hash(self) -> str:
         canonical = json.dumps(self.terms(), sort_keys=True, separators=(",", ":"))

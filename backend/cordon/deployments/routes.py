@@ -11,15 +11,19 @@ from cordon.api.guard import Call, guarded
 from cordon.deployments import service as deployments
 from cordon.deployments.model import Deployment
 from cordon.deployments.schemas import (
+    AcknowledgementSchema,
     AddedCameraSchema,
     DeploymentSchema,
     MembersSchema,
     NewCameraSchema,
+    OperatingPointQuerySchema,
+    OperatingPointSchema,
     ReasonSchema,
     SummarySchema,
     TermsSchema,
 )
 from cordon.deployments.service import CameraPlan, Terms
+from cordon.deployments.standing import PackStanding
 from cordon.deployments.views import camera_view, full, summary
 from cordon.people.model import OVERSEEN_BY
 from cordon.platform.errors import Invalid
@@ -45,6 +49,14 @@ def list_deployments(call: Call) -> Any:
 @blueprint.response(201, DeploymentSchema)
 def draft(call: Call, terms: dict[str, Any]) -> Any:
     return _shown(call, deployments.draft(call.work, call.actor, Terms(**terms)))
+
+
+@blueprint.route("/operating-point", methods=["GET"])
+@guarded("deployments.draft")
+@blueprint.arguments(OperatingPointQuerySchema, location="query")
+@blueprint.response(200, OperatingPointSchema)
+def operating_point(_call: Call, wanted: dict[str, Any]) -> Any:
+    return _pack().shown(wanted["list_limit"], wanted["false_alert_budget"])
 
 
 @blueprint.route("/<deployment_id>", methods=["GET"])
@@ -93,9 +105,11 @@ def set_members(call: Call, wanted: dict[str, list[str]]) -> Any:
 
 @blueprint.route("/<deployment_id>/sign", methods=["POST"])
 @guarded("deployments.sign")
+@blueprint.arguments(AcknowledgementSchema)
 @blueprint.response(200, DeploymentSchema)
-def sign(call: Call) -> Any:
-    deployments.sign(call.work, call.actor, call.deployment, current_app.config["CORDON_PACK_SCOPE"])
+def sign(call: Call, acknowledgement: dict[str, str | None]) -> Any:
+    statement = acknowledgement.get("acknowledged_statement")
+    deployments.sign(call.work, call.actor, call.deployment, _pack(), statement)
     return _shown(call)
 
 
@@ -119,7 +133,7 @@ def confirm_signs(call: Call) -> Any:
 @guarded("deployments.run")
 @blueprint.response(200, DeploymentSchema)
 def open_deployment(call: Call) -> Any:
-    deployments.open_deployment(call.work, call.actor, call.deployment)
+    deployments.open_deployment(call.work, call.actor, call.deployment, _pack())
     return _shown(call)
 
 
@@ -152,4 +166,9 @@ def close(call: Call, why: dict[str, str]) -> Any:
 
 def _shown(call: Call, deployment: Deployment | None = None) -> dict[str, Any]:
     call.work.session.flush()
-    return full(call.work, deployment or call.deployment, call.actor.user_id)
+    return full(call.work, deployment or call.deployment, call.actor.user_id, _pack())
+
+
+def _pack() -> PackStanding:
+    standing: PackStanding = current_app.config["CORDON_PACK_STANDING"]
+    return standing

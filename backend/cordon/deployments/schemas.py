@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from cordon.deployments.model import MAX_LIST_ENTRIES
+
 _TEXT = validate.Length(1, 5_000)
 _LINE = validate.Length(1, 200)
 
@@ -99,6 +101,33 @@ class WatchlistCountsSchema(Schema):
     revision = fields.Integer(required=True)
 
 
+class OperatingPointQuerySchema(Schema):
+    list_limit = fields.Integer(required=True, validate=validate.Range(1, MAX_LIST_ENTRIES))
+    false_alert_budget = fields.Float(required=True, allow_nan=False, validate=validate.Range(1e-7, 1e-3))
+
+
+class OperatingPointSchema(Schema):
+    """The threshold that the pack's calibration supports for a list and a budget, or the sentence that refuses one."""
+
+    pack = fields.String(required=True)
+    scope = fields.String(required=True)
+    statement = fields.String(required=True)
+    list_limit = fields.Integer(required=True)
+    false_alert_budget = fields.Float(required=True)
+    threshold = fields.Float(required=True, allow_none=True)
+    tpir = fields.Float(required=True, allow_none=True)
+    tpir_low = fields.Float(required=True, allow_none=True)
+    tpir_high = fields.Float(required=True, allow_none=True)
+    fpir_high = fields.Float(required=True, allow_none=True)
+    refusal = fields.String(required=True, allow_none=True)
+
+
+class AcknowledgementSchema(Schema):
+    """The statement on the model pack, word for word as it was shown to the authorising officer."""
+
+    acknowledged_statement = fields.String(allow_none=True, validate=validate.Length(max=5_000))
+
+
 class DeploymentSchema(SummarySchema):
     legal_basis = fields.String(required=True)
     necessity = fields.String(required=True)
@@ -130,6 +159,7 @@ class DeploymentSchema(SummarySchema):
     watchlist = fields.Nested(WatchlistCountsSchema, required=True)
     faces_seen = fields.Integer(required=True)
     last_seq = fields.Integer(required=True)
+    operating_point = fields.Nested(OperatingPointSchema, required=True)
 
 
 class ReasonSchema(Schema):

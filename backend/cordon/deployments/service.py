@@ -33,6 +33,8 @@ from cordon.deployments.model import (
     zone_area_m2,
     zone_ring,
 )
+from cordon.deployments.standing import OPERATIONAL, PackStanding
+from cordon.evaluation.calibration import NotSupported, OperatingPoint, one_in
 from cordon.evidence import service as evidence
 from cordon.evidence.model import Holding
 from cordon.people import service as people
@@ -186,10 +188,13 @@ def set_members(work: UnitOfWork, actor: Actor, deployment: Deployment, user_ids
     )
 
 
-def sign(work: UnitOfWork, actor: Actor, deployment: Deployment, pack_scope: str) -> None:
+def sign(
+    work: UnitOfWork, actor: Actor, deployment: Deployment, pack: PackStanding, acknowledged: str | None = None
+) -> None:
     """The authorisation. By an authorising officer who did not write it, who has just proved who they are.
 
-    `pack_scope` is the licence scope of the model pack that this installation runs.
+    `pack` is the one that this installation runs; `acknowledged` the statement on it that the officer read and agreed
+    to, without which nothing operational is signed. An exercise may choose its threshold.
     """
     if not actor.has(Role.AUTHORISER):
         raise NotAllowed("not_allowed", "Only an authorising officer signs.")
@@ -201,13 +206,18 @@ def sign(work: UnitOfWork, actor: Actor, deployment: Deployment, pack_scope: str
         raise Refusal("no_camera", "A deployment without a camera cannot be authorised.")
     if deployment.window_ends_at <= work.now:
         raise Refusal("window_over", "The deployment's window is over.")
-    if pack_scope != "operational" and not deployment.marked_exercise:
-        raise Refusal(
-            "pack_not_operational",
-            "The model pack in use is not licensed and calibrated for operations: it may serve a marked exercise only.",
-        )
+    point = None if deployment.marked_exercise else _operating_point(deployment, pack, acknowledged)
+    deployment.signed_pack = pack.signed(point, acknowledged=acknowledged == pack.statement)
     deployment.signed_by_id, deployment.signed_at = actor.user_id, work.now
     deployment.signed_terms_hash = deployment.terms_hash()
+    audit.record(
+        work,
+        "deployment.pack_signed_for",
+        deployment.id,
+        actor=actor.audit_name,
+        scope=deployment.id,
+        detail=deployment.signed_pack,
+    )
     _move(work, deployment, DeploymentState.AUTHORISED, actor, {"terms": deployment.signed_terms_hash})
 
 
@@ -225,8 +235,8 @@ def confirm_signs(work: UnitOfWork, actor: Actor, deployment: Deployment) -> Non
     audit.record(work, "signs.confirmed", deployment.id, actor=actor.audit_name, scope=deployment.id)
 
 
-def open_deployment(work: UnitOfWork, actor: Actor, deployment: Deployment) -> None:
-    """Openly, or not at all."""
+def open_deployment(work: UnitOfWork, actor: Actor, deployment: Deployment, pack: PackStanding) -> None:
+    """Openly, or not at all; and with the model pack that was signed for."""
     if deployment.notice_published_at is None:
         raise Refusal("notice_missing", "The public notice must be published before the deployment opens.")
     if deployment.signs_confirmed_at is None:
@@ -237,6 +247,8 @@ def open_deployment(work: UnitOfWork, actor: Actor, deployment: Deployment) -> N
         raise Refusal("outside_window", "A deployment opens inside its authorised window only.")
     if deployment.state == DeploymentState.SUSPENDED:
         raise Refusal("suspended", "A suspended deployment is resumed, not opened.")
+    if not deployment.marked_exercise and pack.label != (deployment.signed_pack or {}).get("label", pack.label):
+        raise Refusal("pack_changed", f"The model pack in use, {pack.label}, is not the one that was signed for.")
     _move(work, deployment, DeploymentState.OPEN, actor)
     deployment.opened_at = deployment.opened_at or work.now
 
@@ -401,6 +413,33 @@ def _move(
         detail=detail,
     )
     delivery.append(work, deployment.id, "deployment", {"state": to.value, **(detail or {})}, actor=actor)
+
+
+def _operating_point(deployment: Deployment, pack: PackStanding, acknowledged: str | None) -> OperatingPoint:
+    """The operating point of an operational deployment, once its pack, budget and threshold are in order."""
+    if pack.scope != OPERATIONAL:
+        raise Refusal(
+            "pack_not_operational",
+            "The model pack in use is not licensed and calibrated for operations: it may serve a marked exercise only.",
+        )
+    try:
+        point = pack.operating_point(deployment.list_limit, deployment.false_alert_budget)
+    except NotSupported as refused:
+        raise Refusal("budget_not_supported", refused.sentence) from refused
+    if deployment.threshold < point.threshold:
+        raise Refusal(
+            "threshold_too_low",
+            f"The threshold {deployment.threshold:.3f} is too low for at most 1 false alert in "
+            f"{one_in(deployment.false_alert_budget):,} faces with a list of {deployment.list_limit:,}: "
+            f"{point.threshold:.3f} is the least, and finds about {point.tpir:.0%} "
+            f"({point.tpir_low:.0%} to {point.tpir_high:.0%}).",
+        )
+    if acknowledged != pack.statement:
+        raise Refusal(
+            "pack_not_acknowledged",
+            "Read what the model pack's licence allows and what its calibration does not say, and acknowledge both.",
+        )
+    return point
 
 
 def _only_in_draft(deployment: Deployment) -> None:

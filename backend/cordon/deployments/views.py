@@ -7,6 +7,7 @@ from typing import Any
 from cordon.delivery import service as delivery
 from cordon.deployments import service as deployments
 from cordon.deployments.model import Camera, Deployment
+from cordon.deployments.standing import PackStanding
 from cordon.people import service as people
 from cordon.platform.clock import iso, iso_or_none
 from cordon.platform.installation import UnitOfWork
@@ -52,7 +53,7 @@ def camera_view(camera: Camera, faces: int) -> dict[str, Any]:
     }
 
 
-def full(work: UnitOfWork, deployment: Deployment, user_id: str) -> dict[str, Any]:
+def full(work: UnitOfWork, deployment: Deployment, user_id: str, pack: PackStanding) -> dict[str, Any]:
     faces = deployments.faces_seen(work, deployment.id)
     people_named = people.users_by_id(
         work, [uid for uid in (deployment.author_id, deployment.signed_by_id) if uid is not None]
@@ -102,6 +103,7 @@ def full(work: UnitOfWork, deployment: Deployment, user_id: str) -> dict[str, An
         },
         "faces_seen": sum(faces.values()),
         "last_seq": delivery.last_seq(work, deployment.id),
+        "operating_point": pack.shown(deployment.list_limit, deployment.false_alert_budget),
     }
 
 

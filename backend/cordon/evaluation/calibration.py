@@ -17,9 +17,11 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cordon.evaluation.intervals import clopper_pearson, design_effect, entry_effect, upper_limit
 
@@ -69,6 +71,21 @@ class Calibration:
     @property
     def mated(self) -> int:
         return sum(len(probes) for probes in self.mated_scores)
+
+    @cached_property
+    def fpir_curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Thresholds, ascending in whole steps from `curve_from`, so that the same number is written, signed and
+        compared; and the upper 95 % limit of FPIR at each against a list as long as this one, never rising."""
+        scores = np.asarray([score for score, _ in self.non_mated_scores])
+        entries = np.asarray([entry for _, entry in self.non_mated_scores], np.intp)
+        first = math.ceil(round(max(self.curve_from, 0.0) / STEP, 6))
+        thresholds = np.round(np.arange(first, round(HIGHEST_SCORE / STEP) + 1) * STEP, 3)
+        alerts = [entries[scores >= threshold] for threshold in thresholds]
+        effects = np.asarray([entry_effect(fell_on, np.ones(len(fell_on))) for fell_on in alerts])
+        counts = np.asarray([len(fell_on) for fell_on in alerts])
+        limits = upper_limit(counts / effects, self.non_mated / effects)
+        # A lower threshold cannot raise fewer false alerts, whatever the design effects say.
+        return thresholds, np.maximum.accumulate(limits[::-1])[::-1]
 
     @property
     def summary(self) -> str:
@@ -145,31 +162,17 @@ def threshold_for(calibration: Calibration, list_size: int, budget_fpir: float) 
     """
     if list_size < 1 or not 0 < budget_fpir < 1:
         raise ValueError("A list has at least one entry, and a budget lies between 0 and 1.")
-    # On whole steps, so that the same threshold is written, signed and compared.
-    first = math.ceil(round(max(calibration.curve_from, 0.0) / STEP, 6))
-    steps = [round(step * STEP, 3) for step in range(first, round(HIGHEST_SCORE / STEP) + 1)]
     lists = -(-list_size // calibration.list_size)
-    highest = fpir_limit(calibration, steps[-1])
-    if lists * highest > budget_fpir:
-        raise _not_supported(calibration, list_size, budget_fpir, highest)
-    chosen, limit = steps[-1], lists * highest
-    for step in reversed(steps[:-1]):
-        here = lists * fpir_limit(calibration, step)
-        if here > budget_fpir:
-            break
-        chosen, limit = step, max(limit, here)
+    thresholds, limits = calibration.fpir_curve
+    kept = np.flatnonzero(lists * limits <= budget_fpir)
+    if not len(kept):
+        raise _not_supported(calibration, list_size, budget_fpir, float(limits[-1]))
+    chosen, limit = float(thresholds[kept[0]]), float(lists * limits[kept[0]])
     share, low, high = tpir_at(calibration, chosen)
     if list_size > calibration.list_size:
         # A mate loses rank 1 only to an entry that scores above it, and so above the threshold: at most that often.
         low = max(0.0, low - limit)
     return OperatingPoint(chosen, list_size, limit, share, low, high)
-
-
-def fpir_limit(calibration: Calibration, threshold: float) -> float:
-    """Upper 95 % limit of FPIR against a list as long as the calibration's, at a threshold not below `curve_from`."""
-    entries = np.asarray([entry for score, entry in calibration.non_mated_scores if score >= threshold], np.intp)
-    effect = entry_effect(entries, np.ones(len(entries)))
-    return float(upper_limit(len(entries) / effect, calibration.non_mated / effect))
 
 
 def tpir_at(calibration: Calibration, threshold: float) -> tuple[float, float, float]:

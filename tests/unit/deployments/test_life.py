@@ -24,7 +24,7 @@ from cordon.deployments.service import CameraPlan
 from cordon.platform.errors import Refusal
 from cordon.platform.installation import UnitOfWork
 from cordon.retention import service as retention
-from world import MORNING, WINDOW_ENDS, WINDOW_STARTS, World
+from world import MORNING, OPERATIONAL_PACK, WINDOW_ENDS, WINDOW_STARTS, World
 
 SETTINGS = settings(
     max_examples=50,
@@ -83,7 +83,11 @@ class DeploymentLife(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["authoriser", "coordinator", "operator"]), stepped_up=st.booleans())
     def sign(self, who: str, stepped_up: bool) -> None:
         actor = replace(self.world.people[who], stepped_up=stepped_up)
-        if self.attempt(lambda work, deployment: deployments.sign(work, actor, deployment, "operational")):
+        if self.attempt(
+            lambda work, deployment: deployments.sign(
+                work, actor, deployment, OPERATIONAL_PACK, OPERATIONAL_PACK.statement
+            )
+        ):
             assert who == "authoriser"
             assert stepped_up
             assert self.state == DeploymentState.DRAFT
@@ -107,7 +111,9 @@ class DeploymentLife(RuleBasedStateMachine):
     @rule()
     def open(self) -> None:
         coordinator = self.world.people["coordinator"]
-        if self.attempt(lambda work, deployment: deployments.open_deployment(work, coordinator, deployment)):
+        if self.attempt(
+            lambda work, deployment: deployments.open_deployment(work, coordinator, deployment, OPERATIONAL_PACK)
+        ):
             assert self.state == DeploymentState.AUTHORISED
             assert self.published
             assert self.confirmed
