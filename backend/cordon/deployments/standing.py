@@ -44,7 +44,8 @@ class PackStanding:
             except CalibrationUnreadable as unreadable:
                 trouble = str(unreadable)
         if calibration is not None and calibration.pack != manifest.label:
-            calibration, trouble = None, f"The calibration is one of {calibration.pack}, not of {manifest.label}."
+            trouble = f"The calibration is one of {calibration.pack}, not of {manifest.label}."
+            calibration = None
         return PackStanding(manifest.label, manifest.licence, manifest.licence_scope, calibration, trouble)
 
     @property

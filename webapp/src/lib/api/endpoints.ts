@@ -12,6 +12,7 @@ import type {
   Fix,
   Installation,
   NewUser,
+  OperatingPoint,
   Pictures,
   Session,
   TeamMember,
@@ -31,7 +32,7 @@ function listOf<T>(answer: T[] | Record<string, unknown>, name: string): T[] {
   return Array.isArray(inner) ? (inner as T[]) : [];
 }
 
-export type Transition = 'sign' | 'publish-notice' | 'confirm-signs' | 'open' | 'suspend' | 'resume' | 'close';
+export type Transition = 'publish-notice' | 'confirm-signs' | 'open' | 'suspend' | 'resume' | 'close';
 
 export const api = {
   installation: () => client.request<Installation>('GET', '/installation'),
@@ -47,6 +48,15 @@ export const api = {
   deployment: (id: string) => client.request<Deployment>('GET', under(id)),
   createDeployment: (terms: Record<string, unknown>) =>
     client.request<Deployment>('POST', '/deployments', { body: terms }),
+  operatingPoint: (listLimit: number, falseAlertBudget: number, signal?: AbortSignal) =>
+    client.request<OperatingPoint>(
+      'GET',
+      `/deployments/operating-point?list_limit=${listLimit}&false_alert_budget=${falseAlertBudget}`,
+      signal ? { signal } : {},
+    ),
+  /** `acknowledged`: the statement on the model pack that the officer agreed to; null in an exercise. */
+  sign: (id: string, acknowledged: string | null) =>
+    client.request<unknown>('POST', under(id, '/sign'), { body: { acknowledged_statement: acknowledged } }),
   addCamera: (id: string, camera: Record<string, unknown>) =>
     client.request<unknown>('POST', under(id, '/cameras'), { body: camera }),
   removeCamera: (id: string, cameraId: string) =>

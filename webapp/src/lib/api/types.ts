@@ -108,6 +108,22 @@ export interface Person {
   callsign?: string | null;
 }
 
+/** The threshold that the pack's calibration supports for a list and a budget, or why there is none. */
+export interface OperatingPoint {
+  pack: string;
+  scope: string;
+  /** What an authorising officer acknowledges, word for word. */
+  statement: string;
+  list_limit: number;
+  false_alert_budget: number;
+  threshold: number | null;
+  tpir: number | null;
+  tpir_low: number | null;
+  tpir_high: number | null;
+  fpir_high: number | null;
+  refusal: string | null;
+}
+
 export interface Deployment extends DeploymentSummary {
   legal_basis: string;
   necessity: string;
@@ -138,6 +154,7 @@ export interface Deployment extends DeploymentSummary {
   watchlist: { entries: number; ready: number; refused: number; revision: number };
   faces_seen: number;
   last_seq: number;
+  operating_point: OperatingPoint;
 }
 
 export interface Fix {
