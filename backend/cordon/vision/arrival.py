@@ -87,7 +87,7 @@ def content_digest(data: bytes) -> str:
 
 def _parsed(data: bytes) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         model = onnx.ModelProto.FromString(data)
