@@ -234,9 +234,10 @@ def walked(pack: Pack, footage: Footage, gallery: Gallery, condition: Condition)
         for person in footage.truth.people
     }
     matcher = Views(pack, gallery.templates, Whereabouts(footage.truth), people)
-    for number, image in frames_of(footage.path):
+    for number, decoded in frames_of(footage.path):
+        image = decoded
         if condition.blur:
-            image = np.asarray(cv2.GaussianBlur(image, (0, 0), condition.blur), np.uint8)
+            image = np.asarray(cv2.GaussianBlur(decoded, (0, 0), condition.blur), np.uint8)
         frame = Frame("deployment", "camera", number, BEGAN + timedelta(seconds=number / FPS), image)
         matcher.match_round([frame], {"deployment": order}, {"deployment": nothing}, lambda *_: None)
     return people
