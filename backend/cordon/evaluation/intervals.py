@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import beta
 
 CONFIDENCE = 0.95
+# A count that is zero but for rounding; the beta distribution has no quantiles there.
+_NONE = 1e-9
 
 Floats = NDArray[np.float64]
 
@@ -22,9 +24,10 @@ def clopper_pearson(hits: ArrayLike, trials: ArrayLike, confidence: float = CONF
     """Two-sided limits (low, high) of a share, in the shape of `hits`; both counts may be fractions of a count."""
     hits, trials = np.broadcast_arrays(np.asarray(hits, float), np.asarray(trials, float))
     tail = (1 - confidence) / 2
+    misses = trials - hits
     with np.errstate(invalid="ignore", divide="ignore"):
-        low = np.where(hits > 0, beta.ppf(tail, hits, trials - hits + 1), 0.0)
-        high = np.where(hits < trials, beta.ppf(1 - tail, hits + 1, trials - hits), 1.0)
+        low = np.where(hits > _NONE, beta.ppf(tail, np.maximum(hits, _NONE), misses + 1), 0.0)
+        high = np.where(misses > _NONE, beta.ppf(1 - tail, hits + 1, np.maximum(misses, _NONE)), 1.0)
         share = np.where(trials > 0, hits / trials, 0.0)
     # No probes: nothing is known. Few effective probes: the estimate still lies inside its own interval.
     low = np.where(trials > 0, np.minimum(np.nan_to_num(low, nan=0.0), share), 0.0)
