@@ -72,11 +72,10 @@ def write(report: Report, folder: Path) -> list[Path]:
 def det_plot(report: Report) -> bytes:
     """Detection error trade-off: share of mated probes that were missed against FPIR, both logarithmic; a PNG."""
     figure, axes = _axes(report, "FPIR", "FNIR = 1 − TPIR")
-    shown = [point for point in report.points if point.fpir > 0]
+    shown = _frontier(report.points)
     fpir, fnir = [p.fpir for p in shown], [max(1 - p.tpir, 1e-4) for p in shown]
-    axes.fill_between(
-        fpir, [max(1 - p.tpir_high, 1e-4) for p in shown], [1 - p.tpir_low for p in shown], color=_BAND, linewidth=0
-    )
+    low, high = [max(1 - p.tpir_high, 1e-4) for p in shown], [max(1 - p.tpir_low, 1e-4) for p in shown]
+    axes.fill_between(fpir, low, high, color=_BAND, linewidth=0, step="post")
     axes.plot(fpir, fnir, color=_INK, drawstyle="steps-post")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -86,9 +85,10 @@ def det_plot(report: Report) -> bytes:
 def tpir_plot(report: Report) -> bytes:
     """TPIR against FPIR with the intervals of both at the rates people ask for; a PNG."""
     figure, axes = _axes(report, "FPIR", "TPIR (rank 1)")
-    shown = [point for point in report.points if point.fpir > 0]
+    shown = _frontier(report.points)
     fpir = [p.fpir for p in shown]
-    axes.fill_between(fpir, [p.tpir_low for p in shown], [p.tpir_high for p in shown], color=_BAND, linewidth=0)
+    low, high = [p.tpir_low for p in shown], [p.tpir_high for p in shown]
+    axes.fill_between(fpir, low, high, color=_BAND, linewidth=0, step="post")
     axes.plot(fpir, [p.tpir for p in shown], color=_INK, drawstyle="steps-post")
     for point in _at_fpirs(report.points):
         if point.fpir > 0:
@@ -96,6 +96,15 @@ def tpir_plot(report: Report) -> bytes:
             axes.errorbar([point.fpir], [point.tpir], xerr=spread, color=_INK, marker="o", markersize=4, capsize=3)
     axes.set_xscale("log")
     return _png(figure)
+
+
+def _frontier(points: Sequence[Point]) -> list[Point]:
+    """For each FPIR above zero the point that finds most, by rising FPIR."""
+    best: dict[float, Point] = {}
+    for point in sorted(points, key=lambda point: point.threshold):
+        if point.fpir > 0:
+            best.setdefault(point.fpir, point)
+    return sorted(best.values(), key=lambda point: point.fpir)
 
 
 def _at_fpirs(points: Sequence[Point]) -> list[Point]:
