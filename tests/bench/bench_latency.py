@@ -8,7 +8,9 @@ clock; the correction of the engine's clock to the backend's is switched off for
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import shutil
 import socket
@@ -18,7 +20,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +51,7 @@ CAMERAS = (1, 4)
 SETTLES_S = 2.0
 # The engine's default (CORDON_ENGINE_THREADS).
 ENGINE_THREADS = int(os.environ.get("CORDON_ENGINE_THREADS", "1"))
-READY_WITHIN_S = 60
+READY_WITHIN_S = 20
 FLOOR_FRAMES = 60
 
 
@@ -84,7 +85,7 @@ class Commits:
         Backend.send_hit = send_hit  # type: ignore[method-assign]
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(pack: Pack, cast: Cast, streets: list[Footage], cameras: int) -> Iterator[Served]:
     """A backend with an open deployment: the cast's listed people, and so many cameras on these streets in turn."""
     folder = Path(tempfile.mkdtemp(prefix="latency-", dir=CACHE))
@@ -105,6 +106,9 @@ def served(pack: Pack, cast: Cast, streets: list[Footage], cameras: int) -> Iter
     try:
         wait_until_ready(url, process, folder / "serve.log")
         yield Served(installation, url, token, deployment_id)
+    except SystemExit:
+        say((folder / "serve.log").read_text()[-2_000:])
+        raise
     finally:
         process.terminate()
         try:
@@ -138,7 +142,8 @@ def opened(installation: Installation, pack: Pack, cast: Cast, films: list[Path]
         DemoPerson(walker, cast.references.get(walker.id, walker.photo)) for walker in cast.walkers
     ]
     try:
-        demo._first_users(installation)
+        with contextlib.redirect_stdout(io.StringIO()):
+            demo._first_users(installation)
         demo._new_exercise(installation, pack)
     finally:
         demo._drafted = draft_exercise
