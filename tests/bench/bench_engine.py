@@ -232,14 +232,19 @@ class FaceRecognition:
 
 
 class InsightFace:
-    def __init__(self, name: str, root: Path, footage: Footage, gallery: Gallery, fps: int) -> None:
+    """FaceAnalysis of the insightface package, with the detector's usual 640-pixel input."""
+
+    def __init__(self, folder: Path, footage: Footage, gallery: Gallery, fps: int) -> None:
+        import onnxruntime
         from insightface.app import FaceAnalysis
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = THREADS
         self._app: Any = FaceAnalysis(
-            name=name,
-            root=str(root),
+            name=str(folder),
             allowed_modules=["detection", "recognition"],
             providers=["CPUExecutionProvider"],
+            sess_options=options,
         )
         self._app.prepare(ctx_id=-1, det_size=(640, 640))
         self._sessions = [TimedSession(model.session) for model in self._app.models.values()]
@@ -293,14 +298,11 @@ def _round_about(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True), np.float32)
 
 
-def insightface_pack() -> tuple[str, Path] | str:
-    """Its name and the root that FaceAnalysis wants, or why there is none."""
-    roots = [Path(os.environ.get("INSIGHTFACE_HOME", Path.home() / ".insightface"))]
-    for root in roots:
-        for name in INSIGHTFACE_PACKS:
-            if any((root / "models" / name).glob("*.onnx")):
-                return name, root
-    return f"no pack ({', '.join(INSIGHTFACE_PACKS)}) below {roots[0]}/models; set INSIGHTFACE_HOME"
+def insightface_pack() -> Path | None:
+    """The first published pack that is at hand, where insightface or Cordon would look for it."""
+    home = Path(os.environ.get("INSIGHTFACE_HOME", Path.home() / ".insightface")) / "models"
+    folders = [root / name for root in (home, Path(os.environ["CORDON_MODELS"])) for name in INSIGHTFACE_PACKS]
+    return next((folder for folder in folders if any(folder.glob("*.onnx"))), None)
 
 
 def verdict(footage: Footage, run: Run) -> tuple[set[str], int]:
@@ -338,12 +340,12 @@ def main() -> None:
         }
     except (ImportError, SystemExit) as error:
         absent["face_recognition"] = str(error) or type(error).__name__
-    found = insightface_pack()
-    if isinstance(found, str):
-        absent["insightface"] = found
+    folder = insightface_pack()
+    if folder is None:
+        absent["insightface"] = f"no pack ({', '.join(INSIGHTFACE_PACKS)}) in INSIGHTFACE_HOME/models or CORDON_MODELS"
     else:
-        runners["insightface"] = InsightFace(*found, footage, gallery, fps)
-        notes["insightface"] = {"pack": found[0], "threshold": INSIGHTFACE_THRESHOLD, "detector_input": 640}
+        runners["insightface"] = InsightFace(folder, footage, gallery, fps)
+        notes["insightface"] = {"pack": folder.name, "threshold": INSIGHTFACE_THRESHOLD, "detector_input": 640}
     for name, why in absent.items():
         say(f"{name} is absent: {why}")
     say("warming up …")

@@ -23,7 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 from common import SHORT, THREADS, begin, clopper_pearson, missing, report, say, table
-from footage import Footage, Gallery, Whereabouts, choose_cast, film, frames_of, gallery_of
+from footage import Cast, Footage, Gallery, Whereabouts, choose_cast, film, frames_of, gallery_of
 from numpy.typing import NDArray
 
 from cordon.engine.backend import MatchingOrder
@@ -143,7 +143,7 @@ def main() -> None:
         sys.exit(f"Needs folders in {', '.join(lacking)}.")
     pack = load_pack("light", threads=THREADS)
     people = round(PEOPLE_A_SECOND * SECONDS)
-    casts = []
+    casts: list[Cast] = []
     for seed in range(SEEDS):
         before = sorted(set().union(*(cast.identities for cast in casts)))
         casts.append(choose_cast(pack.detector, 100 + seed, people, round(people * LISTED_SHARE), not_these=before))
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def measured(
-    pack: Pack, casts: Sequence[Any], gallery: Gallery, condition: Condition
+    pack: Pack, casts: Sequence[Cast], gallery: Gallery, condition: Condition
 ) -> tuple[dict[str, Outcome], float]:
     rows = {owner: row for row, owner in enumerate(gallery.owners)}
     mated: dict[str, list[float]] = {rule: [] for rule in RULES}

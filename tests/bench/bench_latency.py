@@ -82,7 +82,7 @@ class Commits:
                 raise
             commits.taken.append((instant(hit["captured_at"]), datetime.now(UTC)))
 
-        Backend.send_hit = send_hit  # type: ignore[method-assign]
+        Backend.send_hit = send_hit  # type: ignore[assignment, method-assign]
 
 
 @contextlib.contextmanager

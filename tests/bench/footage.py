@@ -99,9 +99,11 @@ def frames_of(path: Path, most: int | None = None) -> Iterator[tuple[int, Pictur
     ahead: queue.Queue[tuple[int, Picture] | None] = queue.Queue(maxsize=LANE_FRAMES)
 
     def read() -> None:
-        for number, (_, image) in enumerate(VideoFileSource(path, loop=False).frames(Unpaced())):
-            ahead.put((number, image))
-        ahead.put(None)
+        try:
+            for number, (_, image) in enumerate(VideoFileSource(path, loop=False).frames(Unpaced())):
+                ahead.put((number, image))
+        finally:
+            ahead.put(None)
 
     threading.Thread(target=read, daemon=True).start()
     while (frame := ahead.get()) is not None:
@@ -206,18 +208,21 @@ def filler_like(real: Vectors, count: int, walkers: Vectors, at_most: float = FI
     rng = np.random.default_rng(20261123)
     mean, covariance = real.mean(axis=0), np.cov(real.T)
     kept = np.zeros((0, real.shape[1]), np.float32)
-    while len(kept) < count:
+    for _ in range(100):
+        if len(kept) >= count:
+            return kept[:count]
         drawn = rng.multivariate_normal(mean, covariance, 2 * count, method="cholesky").astype(np.float32)
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         kept = np.concatenate([kept, drawn[(drawn @ walkers.T).max(axis=1) < at_most]])
-    return kept[:count]
+    raise SystemExit(f"No filler can be drawn: nearly everything is nearer to a walker than {at_most:.2f}.")
 
 
 def template_of(pack: Pack, picture: Picture) -> NDArray[np.float32]:
     """Of the largest face; there is one."""
     found = pack.detector.detect(picture)
     largest = int(np.argmax(found.boxes[:, 2] - found.boxes[:, 0]))
-    return pack.embedder.embed_crops(pack.embedder.align(picture, found.landmarks[largest : largest + 1]))[0]
+    crops = pack.embedder.align(picture, found.landmarks[largest : largest + 1])
+    return np.asarray(pack.embedder.embed_crops(crops)[0], np.float32)
 
 
 def lfw_templates(pack: Pack, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -231,7 +236,9 @@ def lfw_templates(pack: Pack, names: Sequence[str]) -> dict[str, NDArray[np.floa
         }
         np.savez(kept, rows=np.stack(list(found.values())), names=np.array(list(found)))
     with np.load(kept) as stored:
-        return dict(zip(stored["names"].tolist(), stored["rows"], strict=True))
+        return {
+            str(name): np.asarray(row, np.float32) for name, row in zip(stored["names"], stored["rows"], strict=True)
+        }
 
 
 def each_photo(names: Sequence[str]) -> Iterator[tuple[str, Picture]]:

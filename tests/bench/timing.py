@@ -32,9 +32,7 @@ class TimedSession:
 
 def time_models(pack: Pack) -> tuple[TimedSession, TimedSession]:
     """Detector's and embedder's sessions of an ONNX pack, timed from now on."""
-    timed = []
-    for part in (pack.detector, pack.embedder):
-        model: Any = part._model  # type: ignore[attr-defined]
-        model._session = TimedSession(model._session)
-        timed.append(model._session)
-    return timed[0], timed[1]
+    parts: tuple[Any, Any] = (pack.detector, pack.embedder)
+    detector, embedder = (TimedSession(part._model._session) for part in parts)
+    parts[0]._model._session, parts[1]._model._session = detector, embedder
+    return detector, embedder
