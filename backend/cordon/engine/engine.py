@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import threading
 import time
 import uuid
@@ -18,6 +17,7 @@ from cordon.engine.matching import Matcher
 from cordon.engine.permission import Permission
 from cordon.engine.settings import EngineSettings
 from cordon.engine.spool import Spool
+from cordon.index.memory import forbid_core_dumps
 from cordon.index.watchlist_index import WatchlistIndex
 from cordon.vision.packs import Pack, load_pack
 
@@ -43,7 +43,6 @@ class Engine:
         # Counts of cameras that were closed: they go on where they stopped if the camera is opened again in this run.
         self._closed: dict[str, CameraHealth] = {}
         self._indexes: _Indexes = {}
-        self._uncertified: dict[str, WatchlistIndex] = {}
         self._spool_keys: dict[str, bytes] = {}
         self._spool = Spool(settings.spool, lambda: dict(self._spool_keys), self._backend.send_hit)
         self._matcher = Matcher(pack, lambda hit, order: self._spool.submit(hit, order.spool_key), self._permission.now)
@@ -125,6 +124,10 @@ class Engine:
                 "dimension": manifest.dimension,
                 "licence_scope": manifest.licence_scope,
             },
+            "indexes": [
+                {"deployment_id": deployment_id, **index.report()}
+                for deployment_id, (_, index) in list(self._indexes.items())
+            ],
             "cameras": [
                 health.report(camera_id, self._frames.dropped(camera_id))
                 for camera_id, health in list(self._health.items())
@@ -136,8 +139,9 @@ class Engine:
             orders = self._permission.orders()
             self._reconcile_cameras(orders)
             for deployment_id in set(self._indexes) - set(orders):
-                self._uncertified.pop(deployment_id, None)
-                if self._indexes.pop(deployment_id, None) is not None:
+                dropped = self._indexes.pop(deployment_id, None)
+                if dropped is not None:
+                    dropped[1].close()
                     log.info("index dropped", extra={"fields": {"deployment": deployment_id}})
             for order in orders.values():
                 self._spool_keys[order.deployment_id] = order.spool_key
@@ -173,25 +177,26 @@ class Engine:
         except BackendSilent as error:
             log.warning("the watchlist could not be fetched", extra={"fields": {"error": str(error)}})
             return
-        index = WatchlistIndex(self._pack.embedder.dimension, order.threshold)
         if pack not in {None, self._pack.label}:
             log.error("the watchlist was made with another model pack: nothing is matched with it")
-        else:
-            # Exact at once, so that a removal does not wait for a certificate; then certified behind the searches.
-            index.replace_all(entries, certified=False)
+            entries = {}
+        index = None if held is None or held[1].threshold != order.threshold else held[1]
+        if index is None:
+            index = WatchlistIndex(self._pack.embedder.dimension, order.threshold)
+        # Exact at once, so that a removal does not wait for a certificate; then certified behind the searches.
+        index.update(entries)
         if self._permission.order(order.deployment_id) is None:
+            index.close()
             return
         self._indexes[order.deployment_id] = (revision, index)
-        self._uncertified[order.deployment_id] = index
         fields = {"deployment": order.deployment_id, "revision": revision, "entries": len(index)}
         log.info("index ready", extra={"fields": fields})
 
     def _certify_forever(self) -> None:
         """In a thread of its own: the next revision must not wait until the certificate of this one is made."""
         while not self._stop.wait(RECONCILE_EVERY_S):
-            for deployment_id in list(self._uncertified):
-                index = self._uncertified.pop(deployment_id, None)
-                if index is None:
+            for deployment_id, (_, index) in list(self._indexes.items()):
+                if not index.wants_rebuild:
                     continue
                 try:
                     index.rebuild()
@@ -206,11 +211,6 @@ class Engine:
 
     def _clock_offset(self) -> timedelta:
         return self._permission.now() - datetime.now(UTC)
-
-
-def forbid_core_dumps() -> None:
-    """A crash must not write the faces in memory to disk."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run_engine(settings: EngineSettings) -> Engine:

@@ -27,8 +27,7 @@ from PIL import Image
 
 from cordon.engine.engine import Engine
 from cordon.engine.settings import EngineSettings
-from cordon.index import watchlist_index
-from cordon.index.certificate import Certificate, certify
+from cordon.index.build import Built, ChildBuilder
 from cordon.vision.enrol import enrol_reference
 from cordon.vision.packs import Pack, load_pack
 
@@ -317,12 +316,14 @@ def test_neither_withdrawal_nor_removal_waits_for_a_certificate(
     """Certifying thousands of templates takes a good part of a minute; a camera must not stay open that long."""
     certifying, go_on = threading.Event(), threading.Event()
 
-    def slowly(templates: np.ndarray, threshold: float) -> tuple[Certificate, object]:
+    quickly = ChildBuilder.__call__
+
+    def slowly(builder: ChildBuilder, *given: Any) -> Built:
         certifying.set()
         go_on.wait(20)
-        return certify(templates, threshold)
+        return quickly(builder, *given)
 
-    monkeypatch.setattr(watchlist_index, "certify", slowly)
+    monkeypatch.setattr(ChildBuilder, "__call__", slowly)
     door.seek(pack, LISTED)
     door.open(films[LISTED] + "?loop=1")
     engine = start()
