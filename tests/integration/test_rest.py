@@ -135,6 +135,27 @@ def test_an_officers_events_have_no_gap_and_nothing_of_what_was_not_dispatched(
     assert [event["seq"] for event in rest] == [seen["last_seq"]]
 
 
+def test_an_engine_tells_the_desk_how_it_searches_and_nobody_else_s_deployment(
+    any_world: World, sign_in: SignIn, engine: Caller
+) -> None:
+    deployment_id = any_world.opened()
+    report = {
+        "engine": "exact",
+        "reason": "the live check found an entry that Annoy had missed",
+        "kernel": "float32",
+        "size": 12,
+        "missed_upper95": 1e-4,
+        "probe_ms": 0.4,
+        "shadow_checked": 80,
+        "shadow_disagreed": 1,
+    }
+    for one in (deployment_id, new_id()):
+        body = {"engine_id": "e", "run_id": "r1", "pack": {}, "cameras": []}
+        answer = engine.post("/api/v1/engine/heartbeat", {**body, "indexes": [{"deployment_id": one, **report}]})
+        assert answer.status_code == 200
+    assert sign_in("operator").get(f"/api/v1/deployments/{deployment_id}").get_json()["search"] == report
+
+
 def test_a_suspension_ends_an_engines_orders_and_refuses_its_hits(
     any_world: World, sign_in: SignIn, engine: Caller
 ) -> None:

@@ -17,7 +17,7 @@ from cordon.alerts.service import IncomingHit
 from cordon.api.guard import for_engines, installation
 from cordon.deployments import service as deployments
 from cordon.deployments.model import Deployment
-from cordon.deployments.service import CameraReport
+from cordon.deployments.service import CameraReport, SearchReport
 from cordon.evidence import service as evidence
 from cordon.platform.clock import iso
 from cordon.platform.errors import Invalid, NotFound
@@ -58,10 +58,23 @@ class ReportSchema(Schema):
     last_frame_at = fields.AwareDateTime(load_default=None, allow_none=True)
 
 
+class SearchReportSchema(Schema):
+    deployment_id = fields.String(required=True)
+    engine = fields.String(required=True, validate=validate.OneOf(["annoy", "exact"]))
+    reason = fields.String(required=True, validate=validate.Length(max=300))
+    kernel = fields.String(required=True, validate=validate.Length(max=60))
+    size = fields.Integer(required=True, validate=validate.Range(min=0))
+    missed_upper95 = fields.Float(required=True, allow_nan=False)
+    probe_ms = fields.Float(required=True, allow_nan=False)
+    shadow_checked = fields.Integer(required=True, validate=validate.Range(min=0))
+    shadow_disagreed = fields.Integer(required=True, validate=validate.Range(min=0))
+
+
 class HeartbeatSchema(Schema):
     engine_id = fields.String(required=True)
     run_id = fields.String(required=True, validate=validate.Length(1, 64))
     pack = fields.Dict(required=True)
+    indexes = fields.List(fields.Nested(SearchReportSchema), load_default=list, validate=validate.Length(max=100))
     cameras = fields.List(fields.Nested(ReportSchema), required=True)
 
 
@@ -90,6 +103,7 @@ def heartbeat(engine: str, beat: dict[str, Any]) -> Any:
     here = installation()
     with here.write() as work:
         deployments.take_camera_reports(work, beat["run_id"], [CameraReport(**report) for report in beat["cameras"]])
+        deployments.take_search_reports(work, [SearchReport(**report) for report in beat["indexes"]])
         sessions = [_session(work, deployment) for deployment in deployments.matching_now(work)]
     return {"server_time": iso(here.clock.now()), "valid_for_s": VALID_FOR_S, "sessions": sessions}
 

@@ -146,6 +146,7 @@ def _health(installation: Installation) -> None:
                     "deployment_id": deployment.id,
                     "cameras": [{"id": camera["id"], **camera["health"]} for camera in cameras],
                     "faces_seen": sum(faces.values()),
+                    "search": deployment.search_report,
                 }
             )
     for body in bodies:

@@ -121,6 +121,8 @@ class Deployment(Base):
     signed_terms_hash: Mapped[str | None] = mapped_column(String(64))
     signed_pack: Mapped[dict[str, Any] | None]
     """The model pack under the signature: label, statement, whether it was acknowledged, the threshold derived."""
+    search_report: Mapped[dict[str, Any] | None]
+    """How the engine searches the list, as its last heartbeat said: `SearchReport`."""
     notice_published_at: Mapped[datetime | None]
     signs_confirmed_at: Mapped[datetime | None]
     opened_at: Mapped[datetime | None]

@@ -128,6 +128,19 @@ class AcknowledgementSchema(Schema):
     acknowledged_statement = fields.String(allow_none=True, validate=validate.Length(max=5_000))
 
 
+class SearchSchema(Schema):
+    """What searches the list and why, as the engine last said."""
+
+    engine = fields.String(required=True)
+    reason = fields.String(required=True)
+    kernel = fields.String(required=True)
+    size = fields.Integer(required=True)
+    missed_upper95 = fields.Float(required=True)
+    probe_ms = fields.Float(required=True)
+    shadow_checked = fields.Integer(required=True)
+    shadow_disagreed = fields.Integer(required=True)
+
+
 class DeploymentSchema(SummarySchema):
     legal_basis = fields.String(required=True)
     necessity = fields.String(required=True)
@@ -158,6 +171,7 @@ class DeploymentSchema(SummarySchema):
     cameras = fields.List(fields.Nested(CameraSchema), required=True)
     watchlist = fields.Nested(WatchlistCountsSchema, required=True)
     faces_seen = fields.Integer(required=True)
+    search = fields.Nested(SearchSchema, required=True, allow_none=True)
     last_seq = fields.Integer(required=True)
     operating_point = fields.Nested(OperatingPointSchema, required=True)
 

@@ -366,6 +366,35 @@ def take_camera_reports(work: UnitOfWork, run_id: str, reports: Sequence[CameraR
     return sorted(touched)
 
 
+@dataclass(frozen=True)
+class SearchReport:
+    """What searches a list and why, Annoy's certificate, and what the live check against exact search found.
+
+    missed_upper95: upper bound of the share of mates that Annoy misses; probe_ms: of one search, 99th percentile.
+    """
+
+    deployment_id: str
+    engine: str
+    reason: str
+    kernel: str
+    size: int
+    missed_upper95: float
+    probe_ms: float
+    shadow_checked: int
+    shadow_disagreed: int
+
+
+def take_search_reports(work: UnitOfWork, reports: Sequence[SearchReport]) -> None:
+    """Kept for the operator's screen. Reports on deployments that are not open are passed over."""
+    for report in reports:
+        deployment = work.session.get(Deployment, report.deployment_id)
+        if deployment is None or deployment.state != DeploymentState.OPEN:
+            continue
+        known = {name: value for name, value in asdict(report).items() if name != "deployment_id"}
+        if deployment.search_report != known:
+            deployment.search_report = known
+
+
 def faces_seen(work: UnitOfWork, deployment_id: str) -> dict[str, int]:
     """Faces for each camera id."""
     rows = work.session.execute(

@@ -102,6 +102,7 @@ def full(work: UnitOfWork, deployment: Deployment, user_id: str, pack: PackStand
             "revision": watchlists.watchlist(work, deployment.id).revision,
         },
         "faces_seen": sum(faces.values()),
+        "search": deployment.search_report,
         "last_seq": delivery.last_seq(work, deployment.id),
         "operating_point": pack.shown(deployment.list_limit, deployment.false_alert_budget),
     }

@@ -108,6 +108,18 @@ export interface Person {
   callsign?: string | null;
 }
 
+/** What searches the list and why, and what the live check against exact search found. */
+export interface SearchReport {
+  engine: 'annoy' | 'exact';
+  reason: string;
+  kernel: string;
+  size: number;
+  missed_upper95: number;
+  probe_ms: number;
+  shadow_checked: number;
+  shadow_disagreed: number;
+}
+
 /** The threshold that the pack's calibration supports for a list and a budget, or why there is none. */
 export interface OperatingPoint {
   pack: string;
@@ -153,6 +165,7 @@ export interface Deployment extends DeploymentSummary {
   cameras: Camera[];
   watchlist: { entries: number; ready: number; refused: number; revision: number };
   faces_seen: number;
+  search: SearchReport | null;
   last_seq: number;
   operating_point: OperatingPoint;
 }
@@ -366,6 +379,7 @@ export interface HealthMessage {
   deployment_id: string;
   cameras: (CameraHealth & { id: string })[];
   faces_seen: number;
+  search: SearchReport | null;
 }
 
 export interface JoinReply {

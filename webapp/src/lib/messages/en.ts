@@ -208,6 +208,10 @@ export const en = {
   'camera.faces': '{n} faces',
   'camera.fps': '{n} frames/s',
   'camera.small_faces': 'Small faces ({n} px): more missed',
+  'search.annoy': 'Search of {n} templates: Annoy, certified to miss fewer than 1 in {per}.',
+  'search.exact': 'Search of {n} templates: exact ({why}).',
+  'search.checked': 'Live check: {n} searches compared, {bad} differed.',
+  'search.disagreed': 'The index missed an entry. Every search is exact from now on. Tell the administrator.',
   'camera.dark': 'Dark: more missed',
 
   'map.loading': 'Loading the map…',

@@ -272,6 +272,7 @@ class LiveDeployment {
     this.deployment = {
       ...this.deployment,
       faces_seen: message.faces_seen,
+      search: message.search,
       cameras: this.deployment.cameras.map((camera) => {
         const health = byId.get(camera.id);
         return health ? { ...camera, health: { ...camera.health, ...health } } : camera;
