@@ -169,6 +169,9 @@ def main() -> None:
             "unit": "one person walking by once, under whatever tracks; only those whose face is wide enough and 70 % "
             "uncovered in three frames or more",
             "fpir_is": "share of the people who are not listed for whom anything on the list is raised",
+            "limits": "a walker is one photograph: the views of a track differ in size, blur, noise and a slight turn, not "
+            "in pose or expression, so their errors are less independent than in a street, and a lookalike stays one in "
+            "all of them",
             "embeddings_are": "per person who walks by; tracks that were confirmed cost fewer in service",
         },
         results,
