@@ -14,17 +14,24 @@ ARCFACE_TEMPLATE = np.array(
 
 
 def similarity_transform(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The 2 × 3 matrix of rotation, uniform scale and shift that brings `source` (K, 2) nearest to `target` (K, 2)."""
-    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    source_centred, target_centred = source - source_mean, target - target_mean
-    covariance = target_centred.T.astype(np.float64) @ source_centred / len(source)
-    u, singular, vt = np.linalg.svd(covariance)
-    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
-    rotation = u @ np.diag(sign) @ vt
-    variance = float((source_centred**2).sum()) / len(source)
-    scale = float((singular * sign).sum()) / variance if variance > 0 else 0.0
-    shift = target_mean - scale * rotation @ source_mean
-    return np.hstack([scale * rotation, shift[:, None]])
+    """The 2 × 3 matrix of rotation, uniform scale and shift that brings `source` (K, 2) nearest to `target` (K, 2).
+
+    In the plane, Umeyama's solution without reflection is one division: with points as complex numbers around their
+    means, t ≈ a·s is nearest for a = Σ conj(s)·t / Σ |s|², whose length is the scale and whose angle is the rotation.
+    """
+    from_mean, to_mean = source.mean(axis=0, dtype=np.float64), target.mean(axis=0, dtype=np.float64)
+    x, y = (source - from_mean).T
+    u, v = (target - to_mean).T
+    length = float((x * x + y * y).sum())
+    if length <= 0:
+        return np.array([[0.0, 0.0, to_mean[0]], [0.0, 0.0, to_mean[1]]])
+    real, imaginary = float((x * u + y * v).sum()) / length, float((x * v - y * u).sum()) / length
+    return np.array(
+        [
+            [real, -imaginary, to_mean[0] - real * from_mean[0] + imaginary * from_mean[1]],
+            [imaginary, real, to_mean[1] - imaginary * from_mean[0] - real * from_mean[1]],
+        ]
+    )
 
 
 def align_faces(

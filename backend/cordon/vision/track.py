@@ -93,16 +93,18 @@ class Tracker:
     def _matches(self, found: Detections, at: datetime) -> dict[int, Track]:
         if not len(found) or not self._tracks:
             return {}
-        cost = np.full((len(self._tracks), len(found)), 10.0, np.float32)
-        for row, track in enumerate(self._tracks):
-            seconds = (at - track.last_seen_at).total_seconds()
-            expected = track.box + np.tile(track.velocity * np.float32(seconds), 2)
-            iou = overlaps(expected, found.boxes)
-            width = max(float(track.box[2] - track.box[0]), 1.0)
-            shift = np.linalg.norm((found.boxes[:, :2] + found.boxes[:, 2:]) / 2 - _centre(expected), axis=1) / width
-            growth = (found.boxes[:, 2] - found.boxes[:, 0]) / width
-            near = ((iou >= LEAST_IOU) | (shift <= MOST_SHIFT_WIDTHS)) & (growth > 0.5) & (growth < 2.0)
-            cost[row] = np.where(near, 1 - iou + 0.3 * shift, 10.0)
+        last = np.stack([track.box for track in self._tracks])
+        seconds = np.array([(at - track.last_seen_at).total_seconds() for track in self._tracks], np.float32)
+        moved = np.stack([track.velocity for track in self._tracks]) * seconds[:, None]
+        expected = (last + np.tile(moved, 2))[:, None]
+        boxes = found.boxes[None]
+        iou = overlaps(expected, boxes)
+        width = np.maximum(last[:, 2] - last[:, 0], 1.0)[:, None]
+        apart = (boxes[..., :2] + boxes[..., 2:] - expected[..., :2] - expected[..., 2:]) / 2
+        shift = np.hypot(apart[..., 0], apart[..., 1]) / width
+        growth = (boxes[..., 2] - boxes[..., 0]) / width
+        near = ((iou >= LEAST_IOU) | (shift <= MOST_SHIFT_WIDTHS)) & (growth > 0.5) & (growth < 2.0)
+        cost = np.where(near, 1 - iou + 0.3 * shift, 10.0)
         rows, columns = linear_sum_assignment(cost)
         return {
             int(column): self._tracks[row]

@@ -13,6 +13,8 @@ STRIDES = (8, 16, 32)
 SCORE_THRESHOLD = 0.6
 NMS_IOU = 0.3
 MOST_FACES = 200
+# Overlaps are compared in pairs: a picture that looks like nothing but faces must not take gigabytes.
+MOST_CANDIDATES = 1_500
 # YuNet finds faces down to about 10 pixels. A detector input scaled so that the smallest accepted face is this wide
 # loses none of them, and costs the square of the scale.
 SMALLEST_SEEN_PX = 20
@@ -27,7 +29,7 @@ class YuNet:
         self._model = model
         self._scale = min(1.0, SMALLEST_SEEN_PX / smallest_face_px)
         self._score = score
-        self._cells: dict[tuple[int, int], list[NDArray[np.float32]]] = {}
+        self._cells: dict[tuple[int, int], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def accepting(self, *, smallest_face_px: int, score: float = SCORE_THRESHOLD) -> YuNet:
         """The same weights for another smallest face or score."""
@@ -36,10 +38,11 @@ class YuNet:
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         scaled, scale = self._shrunk(image)
         height, width = scaled.shape[:2]
-        padded = np.zeros((-(-height // 32) * 32, -(-width // 32) * 32, 3), np.uint8)
-        padded[:height, :width] = scaled
-        batch = np.ascontiguousarray(padded.transpose(2, 0, 1)[None], dtype=np.float32)
-        return self._decode(self._model.run(batch), padded.shape[0], padded.shape[1], scale)
+        batch = np.zeros((1, 3, -(-height // 32) * 32, -(-width // 32) * 32), np.float32)
+        # Three planes at a time are quicker than one transposition of interleaved pixels (0.10 against 0.23 ms).
+        for number, plane in enumerate(cv2.split(scaled)):
+            batch[0, number, :height, :width] = plane
+        return self._decode(self._model.run(batch), batch.shape[2], batch.shape[3], scale)
 
     def _shrunk(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
         if self._scale >= 1.0:
@@ -49,56 +52,60 @@ class YuNet:
         return np.asarray(shrunk, np.uint8), size[0] / image.shape[1]
 
     def _decode(self, outputs: dict[str, NDArray[np.float32]], height: int, width: int, scale: float) -> Detections:
-        boxes, scores, points = [], [], []
-        for stride, cells in zip(STRIDES, self._grid(height, width), strict=True):
-            confidence = np.clip(outputs[f"cls_{stride}"][0, :, 0], 0, 1) * np.clip(
-                outputs[f"obj_{stride}"][0, :, 0], 0, 1
-            )
-            score = np.sqrt(confidence)
-            keep = np.flatnonzero(score >= self._score)
-            if not len(keep):
-                continue
-            at = cells[keep]
-            box = outputs[f"bbox_{stride}"][0, keep]
-            centre = (at + box[:, :2]) * stride
-            size = np.exp(np.clip(box[:, 2:], -10, 10)) * stride
-            boxes.append(np.hstack([centre - size / 2, centre + size / 2]))
-            points.append((outputs[f"kps_{stride}"][0, keep].reshape(-1, 5, 2) + at[:, None]) * stride)
-            scores.append(score[keep])
-        if not boxes:
+        cells, strides = self._grid(height, width)
+        classes = np.concatenate([outputs[f"cls_{stride}"][0, :, 0] for stride in STRIDES])
+        objects = np.concatenate([outputs[f"obj_{stride}"][0, :, 0] for stride in STRIDES])
+        score = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))
+        keep = np.flatnonzero(score >= self._score)
+        if not len(keep):
             return Detections.none()
+        if len(keep) > MOST_CANDIDATES:
+            keep = keep[np.argsort(-score[keep], kind="stable")[:MOST_CANDIDATES]]
+        box = np.concatenate([outputs[f"bbox_{stride}"][0] for stride in STRIDES])[keep]
+        points = np.concatenate([outputs[f"kps_{stride}"][0] for stride in STRIDES])[keep].reshape(-1, 5, 2)
+        at, stride = cells[keep], strides[keep, None]
+        centre = (at + box[:, :2]) * stride
+        size = np.exp(np.clip(box[:, 2:], -10, 10)) * stride
         found = Detections(
-            np.concatenate(boxes).astype(np.float32) / np.float32(scale),
-            np.concatenate(scores).astype(np.float32),
-            np.concatenate(points).astype(np.float32) / np.float32(scale),
+            np.hstack([centre - size / 2, centre + size / 2]).astype(np.float32) / np.float32(scale),
+            score[keep].astype(np.float32),
+            ((points + at[:, None]) * stride[:, None]).astype(np.float32) / np.float32(scale),
         )
         return found.select(non_maximum_suppression(found, NMS_IOU)[:MOST_FACES])
 
-    def _grid(self, height: int, width: int) -> list[NDArray[np.float32]]:
+    def _grid(self, height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Column and row of every cell (C, 2), of all strides in turn, and its stride (C,)."""
         if (height, width) not in self._cells:
-            grids = []
+            grids, strides = [], []
             for stride in STRIDES:
                 rows, columns = np.mgrid[: height // stride, : width // stride]
-                grids.append(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32))
-            self._cells = {(height, width): grids}
+                grids.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
+                strides.append(np.full(rows.size, stride))
+            cells = np.concatenate(grids).astype(np.float32), np.concatenate(strides).astype(np.float32)
+            self._cells = {(height, width): cells}
         return self._cells[height, width]
 
 
 def non_maximum_suppression(found: Detections, iou: float) -> NDArray[np.intp]:
     """Indices of the detections that stay, best first."""
     order = np.argsort(-found.scores, kind="stable")
+    boxes = found.boxes[order]
+    near = overlaps(boxes[:, None], boxes[None]) > iou
     kept: list[int] = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(int(best))
-        order = order[overlaps(found.boxes[best], found.boxes[order]) <= iou]
+    hidden = np.zeros(len(order), np.bool_)
+    for number in range(len(order)):
+        if not hidden[number]:
+            kept.append(int(order[number]))
+            hidden |= near[number]
     return np.array(kept, np.intp)
 
 
-def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of one box (4,) with others (N, 4)."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    union = np.prod(box[2:] - box[:2]) + areas - shared
+def overlaps(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of boxes (…, 4) with others (…, 4), broadcast over all but the last axis."""
+    x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
+    u1, v1, u2, v2 = np.moveaxis(others, -1, 0)
+    wide = np.clip(np.minimum(x2, u2) - np.maximum(x1, u1), 0, None)
+    high = np.clip(np.minimum(y2, v2) - np.maximum(y1, v1), 0, None)
+    shared = wide * high
+    union = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - shared
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
