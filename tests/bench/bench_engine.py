@@ -12,9 +12,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,6 +69,13 @@ class Run:
         return self.frames / self.seconds
 
 
+def batched(given: Iterable[tuple[int, Picture]], most: int) -> Iterator[list[tuple[int, Picture]]]:
+    """In lists of `most`, the last one shorter."""
+    rest = iter(given)
+    while taken := list(islice(rest, most)):
+        yield taken
+
+
 class Runner(Protocol):
     def __call__(self, path: Path, most: int | None = None) -> Run: ...
 
@@ -79,9 +87,9 @@ class NotingMatcher(Matcher):
         super().__init__(*arguments)
         self.noted: list[tuple[int, str, NDArray[np.float32]]] = []
 
-    def _described(self, probe: Probe, match: Match, agreeing: int, order: MatchingOrder) -> dict[str, Any]:
+    def _write(self, probe: Probe, match: Match, *more: Any) -> None:
         self.noted.append((probe.frame.sequence, match.entry_id, probe.box))
-        return super()._described(probe, match, agreeing, order)
+        super()._write(probe, match, *more)
 
 
 class Cordon:
@@ -114,14 +122,23 @@ class Cordon:
         run = Run()
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
             spool = Spool(Path(folder), lambda: {}, lambda hit: None)
-            matcher = NotingMatcher(self._pack, lambda hit, order: spool.submit(hit, order.spool_key))
+            matcher = NotingMatcher(
+                self._pack, lambda hit, order: spool.submit(hit, order.spool_key), lambda: BEGAN, THREADS
+            )
             orders, indexes = {"deployment": self._order}, {"deployment": self.index}
             before, began = sum(one.seconds for one in self._sessions), time.perf_counter()
-            for number, image in frames_of(path, most):
-                at = BEGAN + timedelta(seconds=number / self._fps)
-                frame = Frame("deployment", "camera", number, at, image)
-                matcher.match_round([frame], orders, indexes, lambda camera, faces, widths: None)
-                run.frames += 1
+            # As the engine's own process does: its workers fill the cores.
+            cv2.setNumThreads(1)
+            # A round takes what waits in the camera's lane, which is full while frames come as fast as they are taken.
+            for taken in batched(frames_of(path, most), LANE_FRAMES):
+                frames = [
+                    Frame("deployment", "camera", number, BEGAN + timedelta(seconds=number / self._fps), image)
+                    for number, image in taken
+                ]
+                matcher.match_round(frames, orders, indexes, lambda camera, faces, widths: None)
+                run.frames += len(frames)
+            matcher.finish()
+            cv2.setNumThreads(THREADS)
             run.seconds = time.perf_counter() - began
         run.inference_s = sum(one.seconds for one in self._sessions) - before
         run.alerts = matcher.noted
@@ -323,7 +340,7 @@ def main() -> None:
     fps, threshold = footage.truth.fps, pack.manifest.suggested_threshold
     gallery = gallery_of(pack, [footage.cast], TEMPLATES, people=LFW_PEOPLE)
     say(f"{footage.faces_in_view():.1f} faces in view, {footage.faces_in_view(LEAST_FACE_PX):.1f} of them large enough")
-    cordon = Cordon(pack, gallery, threshold, fps)
+    cordon = Cordon(load_pack("light"), gallery, threshold, fps)
     runners: dict[str, Runner] = {
         "cordon": cordon,
         "opencv_loop": OpenCVLoop(Path(os.environ["CORDON_MODELS"]), gallery, threshold, fps),

@@ -9,6 +9,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import cv2
+
 from cordon.engine.backend import Backend, BackendSilent, MatchingOrder
 from cordon.engine.cameras import CameraHealth, CameraReader
 from cordon.engine.frames import FrameQueue
@@ -45,7 +47,12 @@ class Engine:
         self._indexes: _Indexes = {}
         self._spool_keys: dict[str, bytes] = {}
         self._spool = Spool(settings.spool, lambda: dict(self._spool_keys), self._backend.send_hit)
-        self._matcher = Matcher(pack, lambda hit, order: self._spool.submit(hit, order.spool_key), self._permission.now)
+        self._matcher = Matcher(
+            pack,
+            lambda hit, order: self._spool.submit(hit, order.spool_key),
+            self._permission.now,
+            workers=settings.threads,
+        )
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -54,6 +61,8 @@ class Engine:
     def run(self) -> None:
         """Until `stop`. Drains the spool for a few seconds at the end; what is left waits on disk, sealed."""
         forbid_core_dumps()
+        # Frames are looked at side by side: OpenCV's own threads would only wait for cores that are busy with the next.
+        cv2.setNumThreads(1)
         ingest = start_ingest(self._settings.ingest_bind, self._reader_of)
         threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -72,6 +81,7 @@ class Engine:
         for reader in list(self._readers.values()):
             reader.stop()
         ingest.shutdown()
+        self._matcher.finish()
         deadline = time.monotonic() + DRAIN_S
         while self._spool.send_waiting() and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -80,7 +90,6 @@ class Engine:
         frames = self._frames.take_round(ROUND_WAIT_S)
         # Asked for each round, after the frames were taken: what was withdrawn meanwhile is not looked at.
         orders = self._permission.orders()
-        self._matcher.forget_all_but(set(orders))
         indexes = {deployment_id: index for deployment_id, (_, index) in dict(self._indexes).items()}
         ready = {deployment_id: order for deployment_id, order in orders.items() if deployment_id in indexes}
         try:
@@ -215,4 +224,4 @@ class Engine:
 
 def run_engine(settings: EngineSettings) -> Engine:
     """The engine, with its pack loaded; `run` it."""
-    return Engine(settings, load_pack(settings.pack, threads=settings.threads))
+    return Engine(settings, load_pack(settings.pack))

@@ -43,11 +43,14 @@ class FrameQueue:
             self._arrived.notify()
 
     def take_round(self, timeout_s: float) -> list[Frame]:
-        """At most one frame of each camera, the oldest it has; empty after `timeout_s` without any."""
+        """All that waits, of each camera the oldest first; empty after `timeout_s` without any."""
         with self._arrived:
             if not any(self._lanes.values()):
                 self._arrived.wait(timeout_s)
-            return [lane.popleft() for lane in self._lanes.values() if lane]
+            taken = [frame for lane in self._lanes.values() for frame in lane]
+            for lane in self._lanes.values():
+                lane.clear()
+            return taken
 
     def dropped(self, camera_id: str) -> int:
         with self._arrived:

@@ -3,11 +3,13 @@ for the seconds of their track, and is a number afterwards."""
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,12 @@ from cordon.vision.quality import PROBE_LEAST_SHARPNESS, FaceQuality, assess, wh
 from cordon.vision.redact import every_face, pixelate_bystanders
 from cordon.vision.track import Track, Tracker
 
+log = logging.getLogger(__name__)
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+DETECTION_SCORE = 0.6
 # Views that are embedded before a track rests; after that, only a clearly better view is worth another embedding.
 VIEWS_AT_FIRST = 4
 BETTER_VIEW = 1.15
@@ -33,11 +41,10 @@ PROBE_MARGIN = 0.45
 
 @dataclass(frozen=True)
 class View:
-    """One embedded view of a track: its template (D,), what the index said of it, and the picture it was taken from."""
+    """One embedded view of a track: its template (D,), and the picture it was taken from."""
 
     template: NDArray[np.float32]
     quality: FaceQuality
-    matches: dict[str, float]
     crop: NDArray[np.uint8]
     box: NDArray[np.float32]
     frame: Frame
@@ -75,54 +82,72 @@ class CameraMatcher:
 
 class Matcher:
     """Matches rounds of frames. `submit` takes each hit, with the order under which it was found; `now` is the
-    backend's time, as the frames' capture times are."""
+    backend's time, as the frames' capture times are; `workers`: frames that are looked at side by side, each network on
+    one thread: two frames on two threads take less time than one after the other on both (2.4 against 2.9 ms a 640 × 384
+    detection on two cores)."""
 
     def __init__(
         self,
         pack: Pack,
         submit: Callable[[dict[str, Any], MatchingOrder], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        workers: int = 1,
     ) -> None:
         self._pack = pack
         self._now = now
         self._submit = submit
+        self._workers = workers
         self._cameras: dict[tuple[str, str], CameraMatcher] = {}
         self._detectors: dict[int, Detector] = {}
+        self._matched: frozenset[str] = frozenset()
+        self._pool = ThreadPoolExecutor(workers, "look")
+        # Hits are described behind the matching: to find every bystander takes longer than to match a frame.
+        self._describing = ThreadPoolExecutor(1, "describe")
 
     def match_round(
         self,
         frames: Sequence[Frame],
-        orders: dict[str, MatchingOrder],
-        indexes: dict[str, WatchlistIndex],
+        orders: Mapping[str, MatchingOrder],
+        indexes: Mapping[str, WatchlistIndex],
         on_faces: Callable[[str, int, list[float]], None],
     ) -> None:
-        """`on_faces` is told, for each frame, the camera, how many faces its tracks have counted anew, and their widths
-        in pixels. Frames of deployments that are not in `orders` are dropped unseen."""
+        """Of each camera any number of frames, in the order in which they were taken. `on_faces` is told, for each, the
+        camera, how many faces its tracks have counted anew, and their widths in pixels. Frames of deployments that are
+        not in `orders` are dropped unseen, and what is still known of those deployments is forgotten."""
+        self._matched = frozenset(orders)
+        for key in [key for key in self._cameras if key[0] not in orders]:
+            del self._cameras[key]
+        looked_at = [(frame, orders[frame.deployment_id]) for frame in frames if frame.deployment_id in orders]
+        for _, order in looked_at:
+            self._prepare_detector(order.minimum_face_px)
         probes: list[Probe] = []
-        for frame in frames:
-            order = orders.get(frame.deployment_id)
-            if order is None:
-                continue
+        for (frame, order), found in zip(looked_at, self._each(self._detect, looked_at), strict=True):
             camera = self._cameras.setdefault((frame.deployment_id, frame.camera_id), CameraMatcher())
             before = camera.tracker.faces_seen
-            found = self._detector_for(order).detect(frame.image)
             tracks = camera.tracker.update(found, frame.captured_at)
             probes += self._worth_embedding(frame, found, tracks, order)
             widths = [float(box[2] - box[0]) for box in found.boxes]
             on_faces(frame.camera_id, camera.tracker.faces_seen - before, widths)
-        self._search(probes, orders, indexes)
+        if probes:
+            self._search(probes, orders, indexes)
 
-    def forget_all_but(self, deployment_ids: set[str]) -> None:
-        """Tracks of deployments that may no longer be matched go at once."""
-        for key in [key for key in self._cameras if key[0] not in deployment_ids]:
-            del self._cameras[key]
+    def finish(self) -> None:
+        """Waits until every hit that was found is described and submitted. Nothing can be matched afterwards."""
+        self._pool.shutdown()
+        self._describing.shutdown()
 
-    def _detector_for(self, order: MatchingOrder) -> Detector:
-        if order.minimum_face_px not in self._detectors:
-            self._detectors[order.minimum_face_px] = self._pack.detector.accepting(
-                smallest_face_px=order.minimum_face_px, score=0.6
+    def _each(self, work: Callable[[_In], _Out], given: Sequence[_In]) -> Iterable[_Out]:
+        return map(work, given) if len(given) < 2 or self._workers < 2 else self._pool.map(work, given)
+
+    def _detect(self, looked_at: tuple[Frame, MatchingOrder]) -> Detections:
+        frame, order = looked_at
+        return self._detectors[order.minimum_face_px].detect(frame.image)
+
+    def _prepare_detector(self, minimum_face_px: int) -> None:
+        if minimum_face_px not in self._detectors:
+            self._detectors[minimum_face_px] = self._pack.detector.accepting(
+                smallest_face_px=minimum_face_px, score=DETECTION_SCORE
             )
-        return self._detectors[order.minimum_face_px]
 
     def _worth_embedding(
         self, frame: Frame, found: Detections, tracks: Sequence[Track], order: MatchingOrder
@@ -145,51 +170,85 @@ class Matcher:
         return probes
 
     def _search(
-        self, probes: list[Probe], orders: dict[str, MatchingOrder], indexes: dict[str, WatchlistIndex]
+        self,
+        probes: Sequence[Probe],
+        orders: Mapping[str, MatchingOrder],
+        indexes: Mapping[str, WatchlistIndex],
     ) -> None:
-        if not probes:
-            return
-        templates = self._pack.embedder.embed_crops(np.stack([probe.crop for probe in probes]))
+        shares = np.array_split(np.stack([probe.crop for probe in probes]), min(self._workers, len(probes)))
+        templates = np.concatenate([*self._each(self._pack.embedder.embed_crops, shares)])
+        changed: dict[str, dict[int, Probe]] = {}
         for probe, template in zip(probes, templates, strict=True):
-            index, order = indexes.get(probe.frame.deployment_id), orders[probe.frame.deployment_id]
-            if index is None or not np.isfinite(template).all():
+            order, memory = orders[probe.frame.deployment_id], probe.memory
+            if probe.frame.deployment_id not in indexes or not np.isfinite(template).all():
                 continue
-            matches = {match.entry_id: match.cosine for match in index.search(template[None])[0]}
-            memory = probe.memory
             memory.embedded += 1
             memory.best_weight = max(memory.best_weight, probe.quality.weight)
-            memory.views.append(View(template, probe.quality, matches, probe.crop, probe.box, probe.frame))
+            memory.views.append(View(template, probe.quality, probe.crop, probe.box, probe.frame))
             memory.views = sorted(memory.views, key=lambda view: -view.quality.weight)[: order.of]
-            self._confirm(probe, index, order)
+            changed.setdefault(probe.frame.deployment_id, {})[id(memory)] = probe
+        for deployment_id, theirs in changed.items():
+            self._confirm([*theirs.values()], indexes[deployment_id], orders[deployment_id])
 
-    def _confirm(self, probe: Probe, index: WatchlistIndex, order: MatchingOrder) -> None:
-        """A hit needs `agree` of the track's `of` best views on the same entry, and the fused template as well."""
-        views = probe.memory.views
-        fused = fuse([view.template for view in views], [view.quality.weight for view in views])
-        for match in index.search(fused[None])[0]:
-            agreeing = sum(match.entry_id in view.matches for view in views)
-            if agreeing >= order.agree and match.entry_id not in probe.memory.hits:
-                self._hit(probe, match, agreeing, order)
-                return
+    def _confirm(self, probes: Sequence[Probe], index: WatchlistIndex, order: MatchingOrder) -> None:
+        """A hit needs the track's fused template, and `agree` of its `of` best views, to be of the same entry."""
+        ready = [probe for probe in probes if len(probe.memory.views) >= order.agree and not probe.memory.hits]
+        if not ready:
+            return
+        fused = [
+            fuse([view.template for view in probe.memory.views], [view.quality.weight for view in probe.memory.views])
+            for probe in ready
+        ]
+        for probe, matches in zip(ready, index.search(np.stack(fused)), strict=True):
+            for match in matches:
+                cosines = index.cosines(match.entry_id, np.stack([view.template for view in probe.memory.views]))
+                agreeing = int((cosines >= order.threshold).sum())
+                if agreeing >= order.agree:
+                    self._hit(probe, match, cosines, agreeing, order)
+                    break
 
-    def _hit(self, probe: Probe, match: Match, agreeing: int, order: MatchingOrder) -> None:
+    def _hit(
+        self, probe: Probe, match: Match, cosines: NDArray[np.float32], agreeing: int, order: MatchingOrder
+    ) -> None:
         probe.memory.hits.add(match.entry_id)
         camera = self._cameras[probe.frame.deployment_id, probe.frame.camera_id]
         last = camera.alerted.get(match.entry_id)
         now = probe.frame.captured_at
         # A person who stands in view starts new tracks: they are told of at most every few seconds, and merged there.
-        if last is not None and (now - last).total_seconds() < min(order.re_alert_s, 5.0):
-            return
-        camera.alerted[match.entry_id] = now
-        self._submit(self._described(probe, match, agreeing, order), order)
+        if last is None or (now - last).total_seconds() >= min(order.re_alert_s, 5.0):
+            camera.alerted[match.entry_id] = now
+            best = [probe.memory.views[row] for row in np.argsort(-cosines, kind="stable")]
+            self._describing.submit(self._write, probe, match, best, agreeing, self._now(), order)
         # Nothing but the verdict is needed from here on: the pictures go now, not when the track ends.
         probe.memory.views = []
 
-    def _described(self, probe: Probe, match: Match, agreeing: int, order: MatchingOrder) -> dict[str, Any]:
-        views = sorted(
-            (view for view in probe.memory.views if match.entry_id in view.matches),
-            key=lambda view: -view.matches[match.entry_id],
-        )
+    def _write(
+        self,
+        probe: Probe,
+        match: Match,
+        views: Sequence[View],
+        agreeing: int,
+        detected_at: datetime,
+        order: MatchingOrder,
+    ) -> None:
+        # Withdrawn meanwhile: its pictures are let go unseen.
+        if order.deployment_id not in self._matched:
+            return
+        try:
+            self._submit(self._described(probe, match, views, agreeing, detected_at, order), order)
+        except Exception:
+            # What broke is logged without its content; the next hit must still be described.
+            log.exception("a hit could not be described")
+
+    def _described(
+        self,
+        probe: Probe,
+        match: Match,
+        views: Sequence[View],
+        agreeing: int,
+        detected_at: datetime,
+        order: MatchingOrder,
+    ) -> dict[str, Any]:
         best = views[0]
         faces = every_face(best.frame.image, self._pack.detector)
         redacted = pixelate_bystanders(best.frame.image, best.box, faces)
@@ -202,7 +261,7 @@ class Matcher:
             "score": match.cosine,
             "threshold": order.threshold,
             "captured_at": stamp(probe.frame.captured_at),
-            "detected_at": stamp(self._now()),
+            "detected_at": stamp(detected_at),
             "track": {
                 "frames": probe.track.detections,
                 "agreeing": agreeing,

@@ -17,6 +17,7 @@ class EngineSettings:
     pack: str | None
     ingest_bind: str
     threads: int
+    """Frames that are looked at side by side."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] | None = None) -> EngineSettings:
@@ -30,5 +31,5 @@ class EngineSettings:
             spool=Path(env.get("CORDON_SPOOL_DIR", str(data / "spool"))),
             pack=env.get("CORDON_PACK") or None,
             ingest_bind=env.get("CORDON_INGEST_BIND", "127.0.0.1:8090"),
-            threads=int(env.get("CORDON_ENGINE_THREADS", "1")),
+            threads=int(env.get("CORDON_ENGINE_THREADS") or len(os.sched_getaffinity(0))),
         )

@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,8 @@ class SharedIndex:
 
 @dataclass(frozen=True)
 class _Base:
-    """names: entries by number; owners (N,): the number of each template's entry; templates (N, D); examined: whether a
-    certificate was sought."""
+    """names: entries by number; owners (N,), rising: the number of each template's entry; templates (N, D); examined:
+    whether a certificate was sought."""
 
     names: tuple[str, ...]
     owners: NDArray[np.int32]
@@ -78,6 +79,10 @@ class _Base:
     annoy: Any = None
     annoy_block: Block | None = None
     examined: bool = False
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.names)}
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ class WatchlistIndex:
     def replace_all(self, entries: Mapping[str, NDArray[np.float32]]) -> None:
         """A new base of these entries, searched exactly, at once: certifying thousands of templates takes a good part of
         a minute; `rebuild` does it. Raises ListTooLarge."""
-        base = self._exact_base(entries, "exact search until a certificate is made")
+        base = self._exact_base(entries, "exact search until a certificate is made", scan=None)
         with self._lock:
             self._state = self._with_delta(base, {}, frozenset())
 
@@ -236,6 +241,19 @@ class WatchlistIndex:
     def search_exactly(self, probes: NDArray[np.float32]) -> list[list[Match]]:
         """The same without Annoy."""
         return self._exactly(probes, self._state)
+
+    def cosines(self, entry_id: str, probes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of each probe (M, D) with the nearest template of one entry: (M,), −1 where the entry cannot be found."""
+        state = self._state
+        rows = state.delta.get(entry_id)
+        if rows is None and entry_id not in state.gone:
+            number = state.base.numbers.get(entry_id)
+            if number is not None:
+                first, last = np.searchsorted(state.base.owners, [number, number + 1])
+                rows = state.base.templates[first:last]
+        if rows is None:
+            return np.full(len(probes), -1.0, np.float32)
+        return np.asarray((probes @ rows.T).max(axis=1), np.float32)
 
     def _by_annoy(self, probe: NDArray[np.float32], state: _State) -> list[Match]:
         if not np.isfinite(probe).all():

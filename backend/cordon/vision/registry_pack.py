@@ -10,6 +10,7 @@ mates score higher, and none of 6,320 pairs of different people does.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,16 @@ class DlibDetector:
     def __init__(self, detector: Any, predictor: Any) -> None:
         self._detector = detector
         self._predictor = predictor
+        # dlib's objects keep what they work on in themselves: one picture at a time.
+        self._lock = threading.Lock()
 
     def detect(self, image: NDArray[np.uint8]) -> Detections:
         import dlib
 
         rgb = np.ascontiguousarray(image[..., ::-1])
         upsampled = 1 if max(image.shape[:2]) < DOUBLED_BELOW_PX else 0
-        rectangles, confidences, _ = self._detector.run(rgb, upsampled, 0.0)
+        with self._lock:
+            rectangles, confidences, _ = self._detector.run(rgb, upsampled, 0.0)
         if not len(rectangles):
             return Detections.none()
         points = []
@@ -66,6 +70,7 @@ class DlibEmbedder:
 
     def __init__(self, network: Any) -> None:
         self._network = network
+        self._lock = threading.Lock()
 
     def align(self, image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray[np.uint8]:
         from cordon.vision.align import similarity_transform
@@ -79,9 +84,11 @@ class DlibEmbedder:
     def embed_crops(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not len(crops):
             return np.zeros((0, DIMENSION), np.float32)
-        rows = [
-            np.asarray(self._network.compute_face_descriptor(np.ascontiguousarray(crop[..., ::-1]))) for crop in crops
-        ]
+        with self._lock:
+            rows = [
+                np.asarray(self._network.compute_face_descriptor(np.ascontiguousarray(crop[..., ::-1])))
+                for crop in crops
+            ]
         return normalised(np.asarray(rows, np.float32))
 
 

@@ -90,6 +90,9 @@ def test_any_interleaving_of_changes_rebuilds_and_crashes_answers_as_a_dictionar
                 expected = exact(known, probe)
                 assert found.keys() == expected.keys()
                 assert all(abs(found[name] - expected[name]) < 1e-6 for name in found)
+            for name in [f"e{number}" for number in range(6)]:
+                nearest = float((known[name] @ probe).max()) if name in known else -1.0
+                assert abs(float(index.cosines(name, probe[None])[0]) - nearest) < 1e-6
     assert len(index) == len(known)
 
 
