@@ -250,7 +250,7 @@ class Matcher:
         order: MatchingOrder,
     ) -> dict[str, Any]:
         best = views[0]
-        faces = every_face(best.frame.image, self._pack.detector)
+        faces = every_face(best.frame.image, self._pack.detector, longest_side=CONTEXT_PX)
         redacted = pixelate_bystanders(best.frame.image, best.box, faces)
         return {
             "hit_id": str(uuid.uuid4()),

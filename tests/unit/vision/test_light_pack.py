@@ -113,7 +113,7 @@ def test_a_pixelated_bystander_is_no_face_and_nobody_any_more(
         scene[: subject.shape[0], : subject.shape[1]] = subject
         scene[: beside.shape[0], 400:] = beside
         box = central(pack, subject).boxes[0]
-        redacted = pixelate_bystanders(scene, box, every_face(scene, pack.detector))
+        redacted = pixelate_bystanders(scene, box, every_face(scene, pack.detector, longest_side=960))
         kept = redacted[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])]
         assert np.array_equal(kept, scene[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])])
         seen = cv2.resize(np.ascontiguousarray(redacted[: beside.shape[0], 400:]), (250, 250))
