@@ -126,7 +126,7 @@ class Cordon:
                 self._pack, lambda hit, order: spool.submit(hit, order.spool_key), lambda: BEGAN, THREADS
             )
             orders, indexes = {"deployment": self._order}, {"deployment": self.index}
-            before, began = sum(one.seconds for one in self._sessions), time.perf_counter()
+            before, began = TimedSession.busy(*self._sessions), time.perf_counter()
             # As the engine's own process does: its workers fill the cores.
             cv2.setNumThreads(1)
             # A round takes what waits in the camera's lane, which is full while frames come as fast as they are taken.
@@ -140,7 +140,7 @@ class Cordon:
             matcher.finish()
             cv2.setNumThreads(THREADS)
             run.seconds = time.perf_counter() - began
-        run.inference_s = sum(one.seconds for one in self._sessions) - before
+        run.inference_s = TimedSession.busy(*self._sessions) - before
         run.alerts = matcher.noted
         return run
 
@@ -403,7 +403,7 @@ def main() -> None:
             "repeats": REPEATS,
             "present_means": f"face at least {LEAST_FACE_PX} px wide and 70 % uncovered in 5 frames or more",
             "false_alerts_means": "pairs of an entry and another person (or nobody) whom it was raised for",
-            "inference_share_means": "time inside onnxruntime's run; for opencv_loop FaceDetectorYN.detect as well, "
+            "inference_share_means": "time during which onnxruntime's run is at work on any thread; for opencv_loop FaceDetectorYN.detect as well, "
             "for face_recognition dlib's detector, landmarks and encoder",
             "decoding": f"PyAV through the product's file source, a thread, {LANE_FRAMES} frames ahead, for everybody",
             "notes": notes,

@@ -14,13 +14,25 @@ class TimedSession:
     def __init__(self, session: Any) -> None:
         self._session = session
         self.spent: list[tuple[int, float]] = []
+        self.spans: list[tuple[float, float]] = []
 
     def run(self, *arguments: Any, **options: Any) -> Any:
         began = time.perf_counter()
         try:
             return self._session.run(*arguments, **options)
         finally:
-            self.spent.append((len(next(iter(arguments[1].values()))), time.perf_counter() - began))
+            ended = time.perf_counter()
+            self.spent.append((len(next(iter(arguments[1].values()))), ended - began))
+            self.spans.append((began, ended))
+
+    @staticmethod
+    def busy(*sessions: TimedSession) -> float:
+        """Seconds during which at least one of these sessions ran, however many did at once."""
+        total, until = 0.0, float("-inf")
+        for began, ended in sorted(span for session in sessions for span in session.spans):
+            total += max(0.0, ended - max(began, until))
+            until = max(until, ended)
+        return total
 
     @property
     def seconds(self) -> float:

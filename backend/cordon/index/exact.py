@@ -23,6 +23,7 @@ SCANNED_FROM_VALUES = 400_000
 _PROBE_MIDDLE, _TEMPLATE_MOST = 63, 127
 # float32 sums of up to 512 products of unit vectors are off by less than this.
 _ROUNDING = 1e-5
+_OUTPUTS = ["products"]
 # Probes scanned at once: the products of more would be larger than what is scanned.
 _TOGETHER = 16
 
@@ -79,19 +80,26 @@ class _Scan:
             restored = whole.astype(np.float32) * np.float32(self._step)
             most_error = max(most_error, float(np.linalg.norm(part - restored, axis=1).max()))
             most_length = max(most_length, float(np.linalg.norm(restored, axis=1).max()))
-        self._template_error, self._template_length = most_error, most_length
+        self._template_error = most_error
+        # Probes look like templates, and are quantised by about the same range.
+        probe_step = self._step * _TEMPLATE_MOST / _PROBE_MIDDLE
+        self._to_steps = np.float32(1 / probe_step)
+        self._error_a_step = np.float32(probe_step * most_length)
+        self._products_a_cosine = 1 / (probe_step * self._step)
         self._session = _integer_product(np.ascontiguousarray(quantised.T))
         self._check(quantised)
 
     def possible(self, probes: NDArray[np.float32], threshold: float) -> list[NDArray[np.intp]]:
         """For each probe the rows that may reach the threshold: all that do are among them."""
-        steps = np.maximum(np.abs(probes).max(axis=1), 1e-6) / _PROBE_MIDDLE
-        whole = np.rint(probes / steps[:, None])
-        errors = np.linalg.norm(probes - whole * steps[:, None], axis=1) * self._template_length
-        errors += np.linalg.norm(probes, axis=1) * self._template_error + _ROUNDING
-        least = np.floor((threshold - errors) / (steps * self._step)).astype(np.int64)
-        products = self._session.run(None, {"probes": (whole + _PROBE_MIDDLE).astype(np.uint8)})[0]
-        return [np.flatnonzero(row >= bound) for row, bound in zip(products, least, strict=True)]
+        scaled = probes * self._to_steps
+        whole = np.minimum(np.maximum(np.rint(scaled), -_PROBE_MIDDLE), _PROBE_MIDDLE)
+        rest = scaled - whole
+        # What was cut off beyond the range is in the error too: the bound holds for every probe.
+        errors = np.sqrt(np.einsum("ij,ij->i", rest, rest)) * self._error_a_step
+        errors += np.sqrt(np.einsum("ij,ij->i", probes, probes)) * self._template_error
+        least = (threshold - _ROUNDING - errors) * self._products_a_cosine
+        (products,) = self._session.run(_OUTPUTS, {"probes": (whole + _PROBE_MIDDLE).astype(np.uint8)})
+        return [np.flatnonzero(row >= int(bound)) for row, bound in zip(products, np.floor(least), strict=True)]
 
     def _check(self, quantised: NDArray[np.int8]) -> None:
         """The bound is worth nothing if a kernel saturates: shown once, on this processor, with the largest values."""

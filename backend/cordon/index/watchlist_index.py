@@ -284,15 +284,21 @@ class WatchlistIndex:
 
     def _exactly(self, probes: NDArray[np.float32], state: _State) -> list[list[Match]]:
         probes = np.asarray(probes, np.float32)
-        finite = np.asarray(np.isfinite(probes).all(axis=1), np.bool_)
-        found = iter(state.base.exact.search(probes[finite], self._threshold))
+        # A value that is no number makes the sum none.
+        finite = np.isfinite(probes.sum(axis=1))
+        if finite.all():
+            found = state.base.exact.search(probes, self._threshold)
+            return [self._merged(probe, *one, state) for probe, one in zip(probes, found, strict=True)]
+        good = iter(state.base.exact.search(probes[finite], self._threshold))
         return [
-            self._merged(probe, *next(found), state) if good else [] for probe, good in zip(probes, finite, strict=True)
+            self._merged(probe, *next(good), state) if sure else [] for probe, sure in zip(probes, finite, strict=True)
         ]
 
     def _merged(
         self, probe: NDArray[np.float32], rows: NDArray[np.intp], cosines: NDArray[np.float32], state: _State
     ) -> list[Match]:
+        if not len(rows) and not state.delta_names:
+            return []
         best: dict[str, float] = {}
         for row, cosine in zip(rows, cosines, strict=True):
             name = state.base.names[state.base.owners[row]]
