@@ -39,6 +39,8 @@ class Spool:
         self._keys = keys
         self._send = send
         self._in_memory: deque[dict[str, Any]] = deque(maxlen=HELD_IN_MEMORY)
+        # What was just written, so that it need not be read and opened again before it is sent for the first time.
+        self._fresh: dict[str, dict[str, Any]] = {}
         self._wake = threading.Event()
         # The spool's own thread and the last drain must not send, or remove, the same file twice.
         self._sending = threading.Lock()
@@ -55,9 +57,12 @@ class Spool:
                 file.write(sealed)
                 file.flush()
                 os.fsync(file.fileno())
+            if len(self._fresh) < HELD_IN_MEMORY:
+                self._fresh[name] = ready
             temporary.replace(self._folder / name)
         except OSError as error:
             log.error("the spool takes no hit: it is held in memory", extra={"fields": {"error": error.errno}})
+            self._fresh.pop(name, None)
             self._in_memory.append(ready)
         self._wake.set()
 
@@ -92,13 +97,14 @@ class Spool:
     def _send_files(self) -> None:
         keys = self._keys()
         for path, written_at in self._files():
+            fresh = self._fresh.pop(path.name, None)
             key = keys.get(path.name.partition("_")[0])
             if time.time() - written_at > KEPT_AT_MOST_S:
                 path.unlink(missing_ok=True)
                 continue
             if key is None:
                 continue
-            hit = _opened(path, key)
+            hit = fresh or _opened(path, key)
             if hit is None or self._settled(hit):
                 path.unlink(missing_ok=True)
 
