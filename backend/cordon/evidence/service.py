@@ -50,10 +50,13 @@ def create_keys(work: UnitOfWork, deployment_id: str) -> None:
 
 def deployment_key(work: UnitOfWork, deployment_id: str, holding: Holding) -> bytes:
     """Raises Purged once the key was destroyed."""
-    row = work.session.get(DeploymentKey, (deployment_id, holding.value))
-    if row is None or row.wrapped is None:
-        raise Purged
-    return unseal(work.installation.master_key, row.wrapped, _key_place(deployment_id, holding))
+    place = (deployment_id, holding.value)
+    if place not in work.opened_keys:
+        row = work.session.get(DeploymentKey, place)
+        if row is None or row.wrapped is None:
+            raise Purged
+        work.opened_keys[place] = unseal(work.installation.master_key, row.wrapped, _key_place(deployment_id, holding))
+    return work.opened_keys[place]
 
 
 def spool_key(work: UnitOfWork, deployment_id: str) -> bytes:
@@ -117,6 +120,7 @@ def destroy_key(work: UnitOfWork, deployment_id: str, holding: Holding) -> bool:
     if row is None or row.wrapped is None:
         return False
     row.wrapped, row.destroyed_at = None, work.now
+    work.opened_keys.pop((deployment_id, holding.value), None)
     return True
 
 

@@ -24,6 +24,8 @@ class UnitOfWork:
     installation: Installation
     now: datetime
     after_commit: list[Callable[[], None]] = field(default_factory=list)
+    opened_keys: dict[tuple[str, str], bytes] = field(default_factory=dict, repr=False)
+    """Deployment keys that this transaction has unwrapped already; they go with it."""
 
 
 @dataclass(frozen=True)
