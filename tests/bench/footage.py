@@ -151,6 +151,33 @@ def choose_cast(detector: Detector, seed: int, people: int, listed: int, *, not_
     return Cast(tuple(walkers), references)
 
 
+def choose_two_photographs(
+    detector: Detector, seed: int, people: int, listed: int, *, not_these: Sequence[str] = ()
+) -> tuple[Cast, Cast]:
+    """The same people twice, in another photograph each time; the references are third ones."""
+    rng = np.random.default_rng(seed)
+    folders = [folder for folder in sorted(lfw().iterdir()) if folder.is_dir() and folder.name not in not_these]
+    first: list[Walker] = []
+    second: list[Walker] = []
+    references: dict[str, Picture] = {}
+    for at in rng.permutation(len(folders)):
+        name, photos = folders[at].name, sorted(folders[at].glob("*.jpg"))
+        wants_listed = len(photos) >= 3 and len(references) < listed
+        if len(photos) < 2 or (not wants_listed and len(first) - len(references) >= people - listed):
+            continue
+        pictures = [_read(photo) for photo in photos[:3]]
+        boxes = [_frontal(picture, detector) for picture in pictures[:2]]
+        if boxes[0] is None or boxes[1] is None or (wants_listed and len(detector.detect(pictures[2])) != 1):
+            continue
+        if wants_listed:
+            references[name] = pictures[2]
+        first.append(Walker(name, pictures[0], boxes[0], listed=wants_listed))
+        second.append(Walker(name, pictures[1], boxes[1], listed=wants_listed))
+        if len(first) == people:
+            return Cast(tuple(first), references), Cast(tuple(second), references)
+    raise SystemExit(f"CORDON_FACES has too few people with two usable photographs: {len(first)} of {people}.")
+
+
 def film(cast: Cast, settings: SceneSettings) -> Footage:
     photographs = hashlib.sha256(b"".join(walker.photo.tobytes() for walker in cast.walkers))
     photographs.update(repr((settings, [(w.id, w.listed, w.face_box) for w in cast.walkers])).encode())
