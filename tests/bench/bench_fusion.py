@@ -49,7 +49,7 @@ from cordon.vision.packs import Pack, load_pack
 from cordon.vision.quality import PROBE_LEAST_SHARPNESS, assess, why_not_comparable
 from cordon.vision.track import Tracker
 
-STREETS, TWO_PHOTOGRAPH_STREETS, SECONDS, FPS = (2, 1, 8, 8) if SHORT else (12, 8, 30, 8)
+STREETS, TWO_PHOTOGRAPH_STREETS, SECONDS, FPS = (2, 1, 8, 8) if SHORT else (12, 7, 30, 8)
 CHOSEN_ON, FRESH, TWO_PHOTOGRAPHS = 100, 200, 300
 PEOPLE_A_SECOND = 1.0
 LISTED_SHARE = 1 / 3
