@@ -170,6 +170,17 @@ def turned(degrees: float) -> Spoil:
     return spoil
 
 
+def both(*spoils: Spoil) -> Spoil:
+    """One after the other."""
+
+    def spoil(picture: Picture, box: Points, landmarks: Points) -> Picture:
+        for one in spoils:
+            picture = one(picture, box, landmarks)
+        return picture
+
+    return spoil
+
+
 def unchanged(picture: Picture, box: Points, landmarks: Points) -> Picture:
     return picture
 
@@ -177,22 +188,24 @@ def unchanged(picture: Picture, box: Points, landmarks: Points) -> Picture:
 DEGRADATIONS = (
     Degradation("as taken", "none", unchanged),
     *(Degradation(f"face {px} px wide", "size", smaller(px), px <= 28) for px in (80, 56, 40, 28, 20)),
-    *(Degradation(f"{px} px enlarged", "smear", smeared(px), px <= 22) for px in (40, 28, 22, 16)),
+    *(Degradation(f"{px} px enlarged", "smear", smeared(px), px <= 16) for px in (40, 28, 22, 16)),
     *(
-        Degradation(f"blur {share:.0%}", "gaussian blur", gaussian(share), share >= 0.06)
+        Degradation(f"blur {share:.0%}", "gaussian blur", gaussian(share), share >= 0.03)
         for share in (0.01, 0.02, 0.03, 0.04, 0.06)
     ),
     *(
-        Degradation(f"motion {share:.0%}", "motion blur", motion(share, 0), share >= 0.3)
+        Degradation(f"motion {share:.0%}", "motion blur", motion(share, 0), share >= 0.2)
         for share in (0.06, 0.1, 0.15, 0.2, 0.3)
     ),
     Degradation("motion 20% slanting", "motion blur", motion(0.2, 35)),
     *(
-        Degradation(f"light × {factor:g}", "dark", exposed(factor), factor <= 0.08)
+        Degradation(f"light × {factor:g}", "dark", exposed(factor), factor <= 0.15)
         for factor in (0.5, 0.25, 0.15, 0.08, 0.04)
     ),
     Degradation("gamma 3", "dark", exposed(1, 3)),
     Degradation("light × 3", "bright", exposed(3)),
+    Degradation("blur 3%, light × 0.25", "dark", both(gaussian(0.03), exposed(0.25))),
+    Degradation("blur 3%, noise 5", "noise", both(gaussian(0.03), noisy(5))),
     *(Degradation(f"turned {degrees}°", "side-on", turned(degrees), degrees >= 60) for degrees in (20, 35, 45, 60)),
     *(Degradation(f"noise {sigma}", "noise", noisy(sigma)) for sigma in (10, 25, 50)),
     *(Degradation(f"JPEG {quality}", "JPEG", jpeg(quality)) for quality in (40, 20, 10, 5)),

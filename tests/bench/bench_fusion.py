@@ -5,9 +5,11 @@ the same detections and tracks of the same frames:
 
   every_frame   each face of each frame is embedded; one view at the threshold raises
   any_view      the views that the product chooses are embedded; one of them at the threshold raises
+  best_view     of those, the one view of the highest quality decides alone: one frame of a passage
   two_of_three  as Cordon confirmed before: four views at once, then better ones; two of the three best and their
                 weighted mean at the threshold
-  fused         cordon.vision.fusion: any two views of the track together at the threshold, each near it
+  mean_template two views whose mean template reaches the threshold, each near it
+  fused         cordon.vision.fusion: any two views of the track at the threshold on average, each near it
 
 Tracker, view quality, choice of views and fusion are the product's. What each rule would have raised at each threshold is
 worked out from the views, so all thresholds are of one pass: a rule's score of a person and an entry is the highest
@@ -19,6 +21,7 @@ photographs, in the streets of two photographs: there each walker has another ph
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +47,7 @@ from numpy.typing import NDArray
 
 from cordon.simulate import SceneSettings
 from cordon.vision.faces import Detections
-from cordon.vision.fusion import MOST_VIEWS, SUPPORT, Chosen, choose_view, strength
+from cordon.vision.fusion import MOST_VIEWS, SAME_PICTURE, SUPPORT, Chosen, choose_view, strength
 from cordon.vision.packs import Pack, load_pack
 from cordon.vision.quality import PROBE_LEAST_SHARPNESS, assess, why_not_comparable
 from cordon.vision.track import Tracker
@@ -55,7 +58,7 @@ PEOPLE_A_SECOND = 1.0
 LISTED_SHARE = 1 / 3
 LIST_SIZE = 300 if SHORT else 800
 FPIRS = (0.01, 0.02, 0.05, 0.1)
-RULES = ("every_frame", "any_view", "two_of_three", "fused")
+RULES = ("every_frame", "any_view", "best_view", "two_of_three", "mean_template", "fused")
 RESAMPLES = 200 if SHORT else 2000
 BEGAN = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -283,6 +286,7 @@ def walked(pack: Pack, street: Street, gallery: Gallery, condition: Condition) -
         for walker in street.films[0].cast.walkers
     }
     detector, tracker = pack.detector.accepting(smallest_face_px=least, score=0.6), Tracker()
+    of_tracks: list[Views] = []
     for number, decoded in street.frames():
         image = np.asarray(cv2.GaussianBlur(decoded, (0, 0), condition.blur), np.uint8) if condition.blur else decoded
         at = BEGAN + timedelta(seconds=number / FPS)
@@ -308,11 +312,18 @@ def walked(pack: Pack, street: Street, gallery: Gallery, condition: Condition) -
                 assert isinstance(views, Views)
                 if not wants(views, weight, at):
                     continue
+                if name == "product" and not views.people:
+                    of_tracks.append(views)
                 views.add(template, cosines, weight, at, person)
                 for rule, decide in decides:
                     note(seen, rule, views.people, views.shown(), decide(views))
                     if person is not None:
                         seen[person].embeddings[rule] += 1
+    for views in of_tracks:
+        best = int(np.argmax(views.weights))
+        note(seen, "best_view", [views.people[best]], np.zeros(len(gallery.owners), np.intp), views.cosines[best])
+        if (shown := views.people[best]) is not None:
+            seen[shown].embeddings["best_view"] += 1
     return seen
 
 
@@ -348,6 +359,19 @@ def fused(views: Views) -> Vector:
     return strength(np.stack(views.cosines), np.stack(views.templates))
 
 
+def mean_template(views: Views) -> Vector:
+    """As `fused`, by the cosine of the mean template, which is higher than the mean of the cosines."""
+    cosines, templates = np.stack(views.cosines), np.stack(views.templates)
+    best = np.full(cosines.shape[1], -1, np.float32)
+    for one, other in itertools.combinations(range(len(templates)), 2):
+        alike = float(templates[one] @ templates[other])
+        if -0.99 < alike <= SAME_PICTURE:
+            together = (cosines[one] + cosines[other]) / np.float32(np.sqrt(2 + 2 * alike))
+            alone = np.minimum(cosines[one], cosines[other]) + np.float32(SUPPORT)
+            np.maximum(best, np.minimum(together, alone), out=best)
+    return best
+
+
 def two_of_three(views: Views) -> Vector:
     best = np.argsort(-np.array(views.weights), kind="stable")[:3]
     cosines = np.stack(views.cosines)[best]
@@ -363,7 +387,7 @@ Wants = Callable[[Views, float, datetime], bool]
 Decide = Callable[[Views], Vector]
 # Each choice of views, and the rules that decide on them.
 CHOICES: tuple[tuple[str, Wants, tuple[tuple[str, Decide], ...]], ...] = (
-    ("product", as_the_product, (("any_view", any_view), ("fused", fused))),
+    ("product", as_the_product, (("any_view", any_view), ("mean_template", mean_template), ("fused", fused))),
     ("before", as_before, (("two_of_three", two_of_three),)),
 )
 

@@ -26,8 +26,9 @@ from footage import filler_like, lfw
 from numpy.typing import NDArray
 
 from cordon.index.build import ChildBuilder
-from cordon.index.certificate import Demands, edge_probes, upper_bound_95
+from cordon.index.certificate import CANDIDATES, Demands, edge_probes, upper_bound_95
 from cordon.index.watchlist_index import WatchlistIndex
+from cordon.vision.fusion import SUPPORT
 from cordon.vision.packs import load_pack
 
 Vectors = NDArray[np.float32]
@@ -43,9 +44,11 @@ ROUNDS, PROBES_A_ROUND, BATCHES_A_ROUND = (5, 200, 30) if SHORT else (5, 300, 40
 PROBES_OF_CORDON, PROBES_OF_PEERS = (3_000, 500) if SHORT else (30_000, 3_000)
 # SHORT certifies with fewer probes, and so to one in a thousand only.
 DEMANDS = Demands(probes=3_000, highest_miss_rate=1e-3) if SHORT else Demands()
-# The suggested threshold of `light`, whose templates have 128 numbers; 512 stands for ArcFace's.
-THRESHOLD = 0.45
-K = 10
+# From where an engine searches with `light`'s suggested threshold; its templates have 128 numbers, and 512 stand for
+# ArcFace's.
+THRESHOLD = 0.45 - SUPPORT
+# As many as Cordon takes of Annoy: that far below the threshold, more than a few are near.
+K = CANDIDATES
 ANNOY_TREES = 10
 HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF = 16, 100, 64
 PROBE_SEED = 7

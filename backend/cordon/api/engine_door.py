@@ -27,8 +27,8 @@ from cordon.watchlists import service as watchlists
 blueprint = Blueprint("engine", __name__, url_prefix="/api/v1/engine", description="For matching engines only")
 
 VALID_FOR_S = 2.0
-# Two of three good views of one track must name the same entry (design.md, decision 4).
-AGREE, OF = 2, 3
+# So many different views of one track must be near the same entry (design.md, decision 4).
+AGREE = 2
 
 
 class Jpeg(fields.Field[bytes]):
@@ -151,7 +151,7 @@ def _session(work: UnitOfWork, deployment: Deployment) -> dict[str, Any]:
         "window_starts_at": iso(deployment.window_starts_at),
         "window_ends_at": iso(deployment.window_ends_at),
         "threshold": deployment.threshold,
-        "confirm": {"agree": AGREE, "of": OF},
+        "confirm": {"agree": AGREE},
         "re_alert_s": deployment.re_alert_s,
         "minimum_face_px": deployment.minimum_face_px,
         "watchlist_revision": watchlists.watchlist(work, deployment.id).revision,

@@ -46,7 +46,6 @@ class MatchingOrder:
     window_ends_at: datetime
     threshold: float
     agree: int
-    of: int
     re_alert_s: float
     minimum_face_px: int
     watchlist_revision: int
@@ -135,7 +134,6 @@ def _order(raw: dict[str, Any]) -> MatchingOrder:
         window_ends_at=instant(raw["window_ends_at"]),
         threshold=float(raw["threshold"]),
         agree=int(raw["confirm"]["agree"]),
-        of=int(raw["confirm"]["of"]),
         re_alert_s=float(raw["re_alert_s"]),
         minimum_face_px=int(raw["minimum_face_px"]),
         watchlist_revision=int(raw["watchlist_revision"]),

@@ -21,6 +21,7 @@ from cordon.engine.settings import EngineSettings
 from cordon.engine.spool import Spool
 from cordon.index.memory import forbid_core_dumps
 from cordon.index.watchlist_index import WatchlistIndex
+from cordon.vision.fusion import SUPPORT
 from cordon.vision.packs import Pack, load_pack
 
 log = logging.getLogger(__name__)
@@ -189,9 +190,10 @@ class Engine:
         if pack not in {None, self._pack.label}:
             log.error("the watchlist was made with another model pack: nothing is matched with it")
             entries = {}
-        index = None if held is None or held[1].threshold != order.threshold else held[1]
+        searched_from = order.threshold - SUPPORT
+        index = None if held is None or held[1].threshold != searched_from else held[1]
         if index is None:
-            index = WatchlistIndex(self._pack.embedder.dimension, order.threshold)
+            index = WatchlistIndex(self._pack.embedder.dimension, searched_from)
         # Exact at once, so that a removal does not wait for a certificate; then certified behind the searches.
         index.update(entries)
         if self._permission.order(order.deployment_id) is None:

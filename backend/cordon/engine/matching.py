@@ -19,9 +19,10 @@ from cordon.engine.frames import Frame
 from cordon.index.watchlist_index import Match, WatchlistIndex
 from cordon.vision.enrol import with_margin
 from cordon.vision.faces import Detections, Detector
+from cordon.vision.fusion import Chosen, agreeing, choose_view, confirmed
 from cordon.vision.images import encode_jpeg
 from cordon.vision.packs import Pack
-from cordon.vision.quality import PROBE_LEAST_SHARPNESS, FaceQuality, assess, why_not_comparable
+from cordon.vision.quality import PROBE_LEAST_SHARPNESS, FaceQuality, assess, highest_weight, why_not_comparable
 from cordon.vision.redact import every_face, pixelate_bystanders
 from cordon.vision.track import Track, Tracker
 
@@ -31,23 +32,20 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 DETECTION_SCORE = 0.6
-# Views that are embedded before a track rests; after that, only a clearly better view is worth another embedding.
-VIEWS_AT_FIRST = 4
-BETTER_VIEW = 1.15
-MOST_VIEWS = 12
 PROBE_PX, CONTEXT_PX, VIEW_PX = 240, 960, 112
 PROBE_MARGIN = 0.45
 
 
-@dataclass(frozen=True)
+@dataclass
 class View:
-    """One embedded view of a track: its template (D,), and the picture it was taken from."""
+    """One embedded view of a track: its template (D,), its aligned crop, where it was in its frame. The whole frame is
+    kept of the track's best view only: a dozen of each track would be gigabytes."""
 
     template: NDArray[np.float32]
     quality: FaceQuality
     crop: NDArray[np.uint8]
     box: NDArray[np.float32]
-    frame: Frame
+    frame: Frame | None
 
 
 @dataclass
@@ -55,9 +53,16 @@ class TrackViews:
     """What is remembered of a track while it lives."""
 
     views: list[View] = field(default_factory=list)
-    embedded: int = 0
-    best_weight: float = 0.0
+    chosen: Chosen = field(default_factory=Chosen)
     hits: set[str] = field(default_factory=set)
+
+    def take(self, view: View) -> None:
+        """Of the frames, the best view's and the newest's are kept until the next view comes."""
+        best = max(self.views, key=lambda one: one.quality.weight, default=None)
+        for held in self.views:
+            if held is not best:
+                held.frame = None
+        self.views.append(view)
 
 
 @dataclass
@@ -155,17 +160,21 @@ class Matcher:
         probes = []
         for number, track in enumerate(tracks):
             memory = track.memory.setdefault("views", TrackViews())
-            if not isinstance(memory, TrackViews) or memory.hits or memory.embedded >= MOST_VIEWS:
+            if not isinstance(memory, TrackViews) or memory.hits:
                 continue
-            box, points = found.boxes[number], found.landmarks[number]
+            box, points, score = found.boxes[number], found.landmarks[number], float(found.scores[number])
             if box[2] - box[0] < order.minimum_face_px:
                 continue
+            # Most views are passed over, and can be before their pixels are looked at.
+            if not choose_view(memory.chosen, highest_weight(box, score), frame.captured_at):
+                continue
             crop = self._pack.embedder.align(frame.image, points[None])[0]
-            quality = assess(crop, box, points, float(found.scores[number]))
+            quality = assess(crop, box, points, score)
             if why_not_comparable(quality, least_face_px=order.minimum_face_px, least_sharpness=PROBE_LEAST_SHARPNESS):
                 continue
-            if memory.embedded >= VIEWS_AT_FIRST and quality.weight < BETTER_VIEW * memory.best_weight:
+            if not choose_view(memory.chosen, quality.weight, frame.captured_at):
                 continue
+            memory.chosen = memory.chosen.with_view(quality.weight, frame.captured_at)
             probes.append(Probe(memory, track, frame, crop, box, quality))
         return probes
 
@@ -177,39 +186,34 @@ class Matcher:
     ) -> None:
         shares = np.array_split(np.stack([probe.crop for probe in probes]), min(self._workers, len(probes)))
         templates = np.concatenate([*self._each(self._pack.embedder.embed_crops, shares)])
-        changed: dict[str, dict[int, Probe]] = {}
+        of_deployment: dict[str, list[Probe]] = {}
         for probe, template in zip(probes, templates, strict=True):
-            order, memory = orders[probe.frame.deployment_id], probe.memory
-            if probe.frame.deployment_id not in indexes or not np.isfinite(template).all():
-                continue
-            memory.embedded += 1
-            memory.best_weight = max(memory.best_weight, probe.quality.weight)
-            memory.views.append(View(template, probe.quality, probe.crop, probe.box, probe.frame))
-            memory.views = sorted(memory.views, key=lambda view: -view.quality.weight)[: order.of]
-            changed.setdefault(probe.frame.deployment_id, {})[id(memory)] = probe
-        for deployment_id, theirs in changed.items():
-            self._confirm([*theirs.values()], indexes[deployment_id], orders[deployment_id])
+            if probe.frame.deployment_id in indexes and np.isfinite(template).all():
+                probe.memory.take(View(template, probe.quality, probe.crop, probe.box, probe.frame))
+                of_deployment.setdefault(probe.frame.deployment_id, []).append(probe)
+        for deployment_id, theirs in of_deployment.items():
+            self._confirm(theirs, indexes[deployment_id], orders[deployment_id])
 
     def _confirm(self, probes: Sequence[Probe], index: WatchlistIndex, order: MatchingOrder) -> None:
-        """A hit needs the track's fused template, and `agree` of its `of` best views, to be of the same entry."""
-        ready = [probe for probe in probes if len(probe.memory.views) >= order.agree and not probe.memory.hits]
-        if not ready:
-            return
-        fused = [
-            fuse([view.template for view in probe.memory.views], [view.quality.weight for view in probe.memory.views])
-            for probe in ready
-        ]
-        for probe, matches in zip(ready, index.search(np.stack(fused)), strict=True):
+        """A hit needs two different views of a track on the same entry (`cordon.vision.fusion`). `index` answers from
+        SUPPORT below the threshold on: what the newest view does not come near alone, it confirms with no other."""
+        newest = np.stack([probe.memory.views[-1].template for probe in probes])
+        for probe, matches in zip(probes, index.search(newest), strict=True):
+            if not matches or probe.memory.hits:
+                continue
+            views = probe.memory.views
+            templates = np.stack([view.template for view in views])
+            found: list[tuple[float, str, NDArray[np.float32]]] = []
             for match in matches:
-                cosines = index.cosines(match.entry_id, np.stack([view.template for view in probe.memory.views]))
-                agreeing = int((cosines >= order.threshold).sum())
-                if agreeing >= order.agree:
-                    self._hit(probe, match, cosines, agreeing, order)
-                    break
+                cosines = index.cosines(match.entry_id, templates)
+                score = confirmed(cosines, templates, order.threshold, agree=order.agree)
+                if score is not None:
+                    found.append((score, match.entry_id, cosines))
+            if found:
+                score, entry_id, cosines = max(found, key=lambda one: one[0])
+                self._hit(probe, Match(entry_id, score), cosines, agreeing(cosines, templates, order.threshold), order)
 
-    def _hit(
-        self, probe: Probe, match: Match, cosines: NDArray[np.float32], agreeing: int, order: MatchingOrder
-    ) -> None:
+    def _hit(self, probe: Probe, match: Match, cosines: NDArray[np.float32], agreed: int, order: MatchingOrder) -> None:
         probe.memory.hits.add(match.entry_id)
         camera = self._cameras[probe.frame.deployment_id, probe.frame.camera_id]
         last = camera.alerted.get(match.entry_id)
@@ -217,8 +221,8 @@ class Matcher:
         # A person who stands in view starts new tracks: they are told of at most every few seconds, and merged there.
         if last is None or (now - last).total_seconds() >= min(order.re_alert_s, 5.0):
             camera.alerted[match.entry_id] = now
-            best = [probe.memory.views[row] for row in np.argsort(-cosines, kind="stable")]
-            self._describing.submit(self._write, probe, match, best, agreeing, self._now(), order)
+            likest = [probe.memory.views[row] for row in np.argsort(-cosines, kind="stable")]
+            self._describing.submit(self._write, probe, match, likest, agreed, self._now(), order)
         # Nothing but the verdict is needed from here on: the pictures go now, not when the track ends.
         probe.memory.views = []
 
@@ -227,7 +231,7 @@ class Matcher:
         probe: Probe,
         match: Match,
         views: Sequence[View],
-        agreeing: int,
+        agreed: int,
         detected_at: datetime,
         order: MatchingOrder,
     ) -> None:
@@ -235,7 +239,7 @@ class Matcher:
         if order.deployment_id not in self._matched:
             return
         try:
-            self._submit(self._described(probe, match, views, agreeing, detected_at, order), order)
+            self._submit(self._described(probe, match, views, agreed, detected_at, order), order)
         except Exception:
             # What broke is logged without its content; the next hit must still be described.
             log.exception("a hit could not be described")
@@ -245,13 +249,13 @@ class Matcher:
         probe: Probe,
         match: Match,
         views: Sequence[View],
-        agreeing: int,
+        agreed: int,
         detected_at: datetime,
         order: MatchingOrder,
     ) -> dict[str, Any]:
-        best = views[0]
-        faces = every_face(best.frame.image, self._pack.detector, longest_side=CONTEXT_PX)
-        redacted = pixelate_bystanders(best.frame.image, best.box, faces)
+        best, frame = next((view, view.frame) for view in views if view.frame is not None)
+        faces = every_face(frame.image, self._pack.detector, longest_side=CONTEXT_PX)
+        redacted = pixelate_bystanders(frame.image, best.box, faces)
         return {
             "hit_id": str(uuid.uuid4()),
             "deployment_id": order.deployment_id,
@@ -264,7 +268,7 @@ class Matcher:
             "detected_at": stamp(detected_at),
             "track": {
                 "frames": probe.track.detections,
-                "agreeing": agreeing,
+                "agreeing": agreed,
                 "first_seen_at": stamp(probe.track.first_seen_at),
                 "direction": probe.track.direction,
             },
@@ -276,11 +280,8 @@ class Matcher:
             },
             "probe_jpeg": encode_jpeg(with_margin(redacted, best.box, PROBE_MARGIN), longest_side=PROBE_PX, quality=90),
             "context_jpeg": encode_jpeg(redacted, longest_side=CONTEXT_PX, quality=80),
-            "views": [encode_jpeg(view.crop, longest_side=VIEW_PX, quality=90) for view in views[1:3]],
+            "views": [
+                encode_jpeg(view.crop, longest_side=VIEW_PX, quality=90)
+                for view in [one for one in views if one is not best][:2]
+            ],
         }
-
-
-def fuse(templates: Sequence[NDArray[np.float32]], weights: Sequence[float]) -> NDArray[np.float32]:
-    """The quality-weighted mean of a track's templates (D,), of length one again."""
-    mean = np.average(np.stack(templates), axis=0, weights=np.maximum(weights, 1e-6))
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)

@@ -25,7 +25,7 @@ LEAST_IDENTITIES = 30
 BINS = 4
 MEASURES = (
     ("face_px", "Face width (pixels)"),
-    ("sharpness", "Sharpness (standard deviation of the Laplacian)"),
+    ("sharpness", "Sharpness (fine detail beside coarse, %)"),
     ("yaw_deg", "Yaw (degrees)"),
     ("brightness", "Brightness (mean grey level)"),
 )

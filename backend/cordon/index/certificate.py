@@ -24,7 +24,8 @@ from cordon.index.exact import ExactSearch
 Engine = Literal["annoy", "exact"]
 Mode = Literal["annoy", "fastest", "exact"]
 
-CANDIDATES = 10
+# An engine searches from well below its threshold on, where more than a few are near.
+CANDIDATES = 32
 SEED = 20261123
 # So many probes are searched, at the least, before the time that a probe takes is believed.
 _LEAST_TIMED = 100

@@ -1,4 +1,11 @@
-"""From a reference picture to a template: exactly one face, good enough to be searched with."""
+"""From a reference picture to a template: exactly one face, good enough to be searched with.
+
+A poor reference is worse than a poor probe. Against good references a poor probe raises no more false alerts than a
+good one; but poor pictures of one kind resemble each other more than anything else: of 700 strangers in masks, 692 were
+taken for somebody on a list of masked faces (`make bench-degradation`, models/README.md). So beside what is asked of
+probes, a reference's template must stand on a whole face: it has to change when the mouth or the eyes are hidden, or
+they were hidden before; and it must not change when the picture is mirrored or a little noise added.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +19,7 @@ from cordon.vision.packs import Pack
 from cordon.vision.quality import (
     REFERENCE_LEAST_FACE_PX,
     REFERENCE_LEAST_SHARPNESS,
+    REFERENCE_MOST_YAW_DEG,
     FaceQuality,
     assess,
     why_not_comparable,
@@ -20,6 +28,11 @@ from cordon.vision.quality import (
 PICTURE_PX = 480
 # A second face counts if it is at least this large beside the first: a passer-by far behind is no second subject.
 RIVAL_FACE_SHARE = 0.5
+# Shares of the aligned crop, from its top and left: the mouth and chin; a band over both eyes.
+_MOUTH = ((0.59, 1.0), (0.0, 1.0))
+_EYES = ((0.36, 0.55), (0.18, 0.82))
+_PALE, _DARK = 200, 20
+_NOISE_LEVELS = 12.0
 
 
 class ReferenceRefused(Exception):
@@ -54,17 +67,67 @@ def enrol_reference(pack: Pack, data: bytes) -> EnrolledReference:
         raise ReferenceRefused("several_faces", f"There are {rivals + 1} faces in the picture: cut it to one.")
     crops = pack.embedder.align(image, found.landmarks[chosen : chosen + 1])
     quality = assess(crops[0], found.boxes[chosen], found.landmarks[chosen], float(found.scores[chosen]))
-    reason = why_not_comparable(
-        quality, least_face_px=REFERENCE_LEAST_FACE_PX, least_sharpness=REFERENCE_LEAST_SHARPNESS
-    )
+    reason = why_no_reference(quality)
     if reason is not None:
         raise ReferenceRefused(*reason)
     template = pack.embedder.embed_crops(crops)[0]
     if not np.isfinite(template).all():
         raise ReferenceRefused("no_template", "No template could be made of this face.")
+    reason = why_unreliable(pack, crops[0], template)
+    if reason is not None:
+        raise ReferenceRefused(*reason)
     box = found.boxes[chosen]
     picture = encode_jpeg(with_margin(image, box, 0.6), longest_side=PICTURE_PX)
     return EnrolledReference(template, quality, picture, tuple(float(v) for v in box))  # type: ignore[arg-type]
+
+
+def why_no_reference(quality: FaceQuality) -> tuple[str, str] | None:
+    """The first reason against the view as a reference, as code and sentence; None if there is none."""
+    return why_not_comparable(
+        quality,
+        least_face_px=REFERENCE_LEAST_FACE_PX,
+        least_sharpness=REFERENCE_LEAST_SHARPNESS,
+        most_yaw_deg=REFERENCE_MOST_YAW_DEG,
+    )
+
+
+def why_unreliable(pack: Pack, crop: NDArray[np.uint8], template: NDArray[np.float32]) -> tuple[str, str] | None:
+    """The first reason against the template (D,) of a crop (S, S, 3) as a reference's, as code and sentence; None if
+    there is none, or if the pack's manifest gives no limits: cosines of one pack say nothing of another's."""
+    limits = pack.manifest.reference_checks
+    if limits is None:
+        return None
+    noise = np.random.default_rng(0).normal(0, _NOISE_LEVELS, crop.shape)
+    changed = np.stack(
+        [
+            _hidden(crop, _MOUTH, _PALE),
+            _hidden(crop, _EYES, _DARK),
+            crop[:, ::-1],
+            np.clip(np.round(crop + noise), 0, 255).astype(np.uint8),
+        ]
+    )
+    mouth, eyes, mirrored, noisy = (float(cosine) for cosine in pack.embedder.embed_crops(changed) @ template)
+    # Written so that a cosine that is no number is a reason as well.
+    checks = (
+        (mouth <= limits["most_without_mouth"], "covered", "The lower part of the face is covered."),
+        (eyes <= limits["most_without_eyes"], "covered", "The eyes are covered."),
+        (
+            mirrored >= limits["least_mirrored"] and noisy >= limits["least_with_noise"],
+            "unreliable",
+            "The picture is too poor to tell this face from others.",
+        ),
+    )
+    return next(((code, sentence) for good, code, sentence in checks if not good), None)
+
+
+def _hidden(
+    crop: NDArray[np.uint8], part: tuple[tuple[float, float], tuple[float, float]], level: int
+) -> NDArray[np.uint8]:
+    side = crop.shape[0]
+    rows, columns = (slice(round(low * side), round(high * side)) for low, high in part)
+    done = crop.copy()
+    done[rows, columns] = level
+    return done
 
 
 def with_margin(image: NDArray[np.uint8], box: NDArray[np.float32], share: float) -> NDArray[np.uint8]:

@@ -14,6 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 40_000_000
 ACCEPTED_FORMATS = frozenset({"JPEG", "PNG", "WEBP", "BMP", "TIFF", "MPO"})
 _EIGHT_BIT = 255.0
+# What iPhones write. Not read: pillow-heif's wheels carry libheif and libde265 (LGPL) and x265 (GPL), where everything
+# else here is under permissive licences, and one more native decoder would be open to whatever strangers send.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
 
 
 class ImageRefused(Exception):
@@ -54,6 +57,8 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageRefused("too_large", "The picture is far too large.") from error
     except UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+            raise ImageRefused("format", "HEIC pictures cannot be read: save the picture as JPEG.") from error
         raise ImageRefused("not_an_image", "This file is not a picture that can be read.") from error
     except (OSError, ValueError, TypeError, KeyError, struct.error, SyntaxError, EOFError, MemoryError) as error:
         # Pillow's readers raise any of these on a damaged header or EXIF block.

@@ -73,6 +73,8 @@ class PackManifest:
     embedder: str
     files: dict[str, PackFile]
     calibration: dict[str, Any] | None = None
+    # Of references: cosines of a template with itself after the face was hidden or disturbed (`enrol`). Packs differ.
+    reference_checks: dict[str, float] | None = None
 
     @property
     def label(self) -> str:

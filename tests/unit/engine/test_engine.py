@@ -31,7 +31,7 @@ ORDER = {
     "window_starts_at": "2020-01-01T00:00:00Z",
     "window_ends_at": "2120-01-01T00:00:00Z",
     "threshold": 0.45,
-    "confirm": {"agree": 2, "of": 3},
+    "confirm": {"agree": 2},
     "re_alert_s": 300,
     "minimum_face_px": 40,
     "watchlist_revision": 1,

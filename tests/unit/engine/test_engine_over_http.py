@@ -83,7 +83,7 @@ class Door:
             "window_starts_at": (now - timedelta(hours=1)).isoformat(),
             "window_ends_at": (now + timedelta(hours=1)).isoformat(),
             "threshold": 0.45,
-            "confirm": {"agree": 2, "of": 3},
+            "confirm": {"agree": 2},
             "re_alert_s": 60,
             "spool_key": base64.b64encode(b"k" * 32).decode(),
             "minimum_face_px": 40,

@@ -23,7 +23,7 @@ class Clocks:
 
 
 def order(name: str, lasts_s: float = 3_600.0) -> MatchingOrder:
-    return MatchingOrder(name, START, START + timedelta(seconds=lasts_s), 0.5, 2, 3, 300, 40, 1, bytes(32), ())
+    return MatchingOrder(name, START, START + timedelta(seconds=lasts_s), 0.5, 2, 300, 40, 1, bytes(32), ())
 
 
 def made() -> tuple[Permission, Clocks]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,8 +20,6 @@ from cordon.vision.fusion import (
     agreeing,
     choose_view,
     confirmed,
-    fuse,
-    pairs_with,
     strength,
 )
 
@@ -99,9 +97,6 @@ def test_views_that_are_no_numbers_count_for_nothing(seed: int, value: float) ->
     cosines = np.insert(templates @ listed.T, 2, np.full(len(listed), np.nan, np.float32), axis=0)
     assert np.array_equal(strength(cosines, with_broken), strength(templates @ listed.T, templates))
     assert agreeing(cosines[:, 0], with_broken, THRESHOLD) == agreeing(templates @ listed[0], templates, THRESHOLD)
-    assert np.array_equal(fuse(with_broken), fuse(templates))
-    assert len(pairs_with(with_broken, 2)) == 0
-    assert np.isfinite(pairs_with(with_broken, 0)).all()
 
 
 @given(seeds)
@@ -111,24 +106,18 @@ def test_another_view_never_weakens_a_track(seed: int) -> None:
     assert (strength(cosines, templates) >= strength(cosines[:-1], templates[:-1])).all()
 
 
-@settings(max_examples=200)
 @given(seeds)
-def test_the_pairs_find_whatever_the_newest_view_can_confirm(seed: int) -> None:
+def test_what_confirms_is_no_more_than_its_views_say(seed: int) -> None:
+    """So that a threshold found with single pictures is no lower a bar for a track."""
     templates, listed = track(seed)
     cosines = templates @ listed.T
-    for newest in range(1, len(templates)):
-        before, now = (strength(cosines[:end], templates[:end]) for end in (newest, newest + 1))
-        found = (pairs_with(templates[: newest + 1], newest) @ listed.T).max(axis=0, initial=-1)
-        confirmed_now = (before < THRESHOLD) & (now >= THRESHOLD)
-        assert (found[confirmed_now] >= THRESHOLD - 1e-6).all()
+    assert (strength(cosines, templates) <= cosines.max(axis=0) + 1e-6).all()
 
 
-def test_two_views_reach_together_what_neither_reaches() -> None:
-    apart = np.stack([view_with(ENTRY, 0.40, 1), view_with(ENTRY, 0.40, 2)])
-    score = asked(apart, ENTRY)
-    assert score is not None
-    assert THRESHOLD < score <= 0.40 + SUPPORT
-    assert score == pytest.approx(min(float(fuse(apart) @ ENTRY), 0.40 + SUPPORT), abs=1e-6)
+def test_a_view_below_the_threshold_is_carried_by_one_above_it() -> None:
+    apart = np.stack([view_with(ENTRY, 0.40, 1), view_with(ENTRY, 0.52, 2)])
+    assert asked(apart, ENTRY) == pytest.approx(0.46, abs=1e-6)
+    assert asked(apart[:1], ENTRY) is None
 
 
 def test_a_strong_view_needs_one_that_comes_near() -> None:
@@ -147,10 +136,7 @@ def test_more_agreement_can_be_demanded_but_never_less_than_two() -> None:
 
 
 def test_opposite_views_say_nothing() -> None:
-    rows = np.stack([ENTRY, -ENTRY])
-    assert np.isnan(fuse(rows)).all()
-    assert asked(rows, ENTRY) is None
-    assert np.isnan(fuse(np.zeros((0, 8), np.float32))).all()
+    assert asked(np.stack([ENTRY, -ENTRY]), ENTRY) is None
 
 
 def test_the_first_views_are_taken_as_they_come_then_one_a_while() -> None:

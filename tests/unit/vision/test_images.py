@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,10 +69,57 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
     assert refused.value.sentence.endswith(".")
 
 
-def test_a_picture_cut_short_is_refused() -> None:
-    whole = encoded(half_red().resize((400, 600)), "JPEG")
-    with pytest.raises(ImageRefused, match="cut short"):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+def test_a_picture_cut_short_is_refused(kind: str) -> None:
+    whole = encoded(Image.effect_noise((400, 600), 60).convert("RGB"), kind)
+    with pytest.raises(ImageRefused) as refused:
         decode_image(whole[: len(whole) // 2])
+    assert (refused.value.code, refused.value.sentence) in {
+        ("broken", "The picture is broken or cut short."),
+        ("not_an_image", "This file is not a picture that can be read."),
+    }
+
+
+def test_a_printers_jpeg_keeps_its_colours() -> None:
+    image = decode_image(encoded(half_red().convert("CMYK"), "JPEG", quality=95))
+    assert image.shape == (60, 40, 3)
+    assert image[5, 20, 2] > 200 > 60 > image[5, 20, 0]
+    assert image[55, 20, 0] > 200 > 60 > image[55, 20, 2]
+
+
+def test_sixteen_bits_of_each_colour_become_eight() -> None:
+    deep = np.zeros((8, 64, 3), np.uint16)
+    deep[..., 2] = np.linspace(0, 65_535, 64)
+    image = decode_image(cv2.imencode(".png", deep)[1].tobytes())
+    assert image[0, 0, 2] < 5
+    assert 120 < image[0, 32, 2] < 136
+    assert image[0, 63].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_way_to_hold_a_phone_gives_the_same_picture(orientation: int) -> None:
+    stored = {
+        1: lambda p: p,
+        2: lambda p: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        3: lambda p: p.transpose(Image.Transpose.ROTATE_180),
+        4: lambda p: p.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        5: lambda p: p.transpose(Image.Transpose.TRANSPOSE),
+        6: lambda p: p.transpose(Image.Transpose.ROTATE_90),
+        7: lambda p: p.transpose(Image.Transpose.TRANSVERSE),
+        8: lambda p: p.transpose(Image.Transpose.ROTATE_270),
+    }
+    upright = Image.fromarray(np.random.default_rng(8).integers(0, 256, (30, 20, 3), np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode_image(encoded(stored[orientation](upright), "PNG", exif=exif))
+    assert np.array_equal(image[..., ::-1], np.asarray(upright))
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+def test_an_iphones_own_format_is_refused_with_what_to_do(brand: bytes) -> None:
+    data = struct.pack(">I", 24) + b"ftyp" + brand + b"\0\0\0\0mif1heic" + b"\0" * 200
+    with pytest.raises(ImageRefused, match="HEIC pictures cannot be read: save the picture as JPEG"):
+        decode_image(data)
 
 
 def test_a_bomb_is_refused_by_its_header_before_it_unfolds() -> None:
@@ -89,12 +138,33 @@ def test_sixty_megapixels_are_too_many() -> None:
         decode_image(encoded(Image.new("1", (10_000, 6_000)), "PNG"))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 200, 0, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0),
+        b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 60_000, 60_000, 3) + b"\1\x11\0\2\x11\1\3\x11\1",
+        b"GIF89a" + struct.pack("<HHBBB", 60_000, 60_000, 0, 0, 0) + b"\x2c" + struct.pack("<HHHHBB", 0, 0, 9, 9, 0, 2),
+    ],
+    ids=["BMP", "JPEG", "GIF"],
+)
+def test_a_tiny_file_that_claims_to_be_huge_is_refused_at_once(header: bytes) -> None:
+    tracemalloc.start()
+    with pytest.raises(ImageRefused):
+        decode_image(header + b"\0" * 200)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
 def test_moving_pictures_are_refused() -> None:
     frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     with pytest.raises(ImageRefused, match="several pictures"):
         decode_image(encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:]))
     with pytest.raises(ImageRefused, match="GIF"):
         decode_image(encoded(frames[0], "GIF"))
+    with pytest.raises(ImageRefused, match="GIF"):
+        decode_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    with pytest.raises(ImageRefused, match="several pictures"):
+        decode_image(encoded(frames[0], "PNG", save_all=True, append_images=frames[1:]))
 
 
 @settings(max_examples=200, deadline=None)
