@@ -65,11 +65,6 @@ class FaceQuality:
         return size * sharp * frontal * self.detector_score
 
 
-def highest_weight(box: NDArray[np.float32], score: float) -> float:
-    """What a face's weight is at most, from its box (4,) and detector score alone."""
-    return min(float(box[2] - box[0]) / 100, 1.0) * score
-
-
 def assess(
     crop: NDArray[np.uint8], box: NDArray[np.float32], landmarks: NDArray[np.float32], score: float
 ) -> FaceQuality:

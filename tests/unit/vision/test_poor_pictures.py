@@ -159,8 +159,8 @@ def test_sharpness_falls_with_every_blur_and_not_with_the_light(pack: Pack, peop
     for degrees in (0, 90):
         assert middle(motion(0.15, degrees)) < PROBE_LEAST_SHARPNESS
     assert middle(smeared(16)) < middle(smeared(28)) < sharp
-    assert middle(exposed(0.25)) == pytest.approx(sharp, rel=0.2)
-    assert middle(noisy(10)) == pytest.approx(sharp, rel=0.2)
+    assert middle(exposed(0.25)) == pytest.approx(sharp, rel=0.3)
+    assert middle(noisy(10)) == pytest.approx(sharp, rel=0.3)
     assert middle(both(gaussian(0.03), noisy(5))) < PROBE_LEAST_SHARPNESS
 
 
