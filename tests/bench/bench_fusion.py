@@ -47,7 +47,7 @@ from numpy.typing import NDArray
 
 from cordon.simulate import SceneSettings
 from cordon.vision.faces import Detections
-from cordon.vision.fusion import MOST_VIEWS, SAME_PICTURE, SUPPORT, Chosen, choose_view, strength
+from cordon.vision.fusion import MOST_VIEWS, SAME_PICTURE, SUPPORT, Chosen, choose_view, strength, worth_a_look
 from cordon.vision.packs import Pack, load_pack
 from cordon.vision.quality import PROBE_LEAST_SHARPNESS, assess, why_not_comparable
 from cordon.vision.track import Tracker
@@ -310,6 +310,12 @@ def walked(pack: Pack, street: Street, gallery: Gallery, condition: Condition) -
             for name, wants, decides in CHOICES:
                 views = memory.setdefault(name, Views())
                 assert isinstance(views, Views)
+                if name == "product":
+                    # Judged above for everybody; the product judges only what is worth a look.
+                    looks = worth_a_look(views.chosen, at)
+                    views.chosen = views.chosen.after_a_look(at) if looks else views.chosen
+                    if not looks:
+                        continue
                 if not wants(views, weight, at):
                     continue
                 if name == "product" and not views.people:

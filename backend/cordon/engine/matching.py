@@ -19,10 +19,10 @@ from cordon.engine.frames import Frame
 from cordon.index.watchlist_index import Match, WatchlistIndex
 from cordon.vision.enrol import with_margin
 from cordon.vision.faces import Detections, Detector
-from cordon.vision.fusion import Chosen, agreeing, choose_view, confirmed
+from cordon.vision.fusion import Chosen, agreeing, choose_view, confirmed, worth_a_look
 from cordon.vision.images import encode_jpeg
 from cordon.vision.packs import Pack
-from cordon.vision.quality import PROBE_LEAST_SHARPNESS, FaceQuality, assess, highest_weight, why_not_comparable
+from cordon.vision.quality import PROBE_LEAST_SHARPNESS, FaceQuality, assess, why_not_comparable
 from cordon.vision.redact import every_face, pixelate_bystanders
 from cordon.vision.track import Track, Tracker
 
@@ -165,9 +165,9 @@ class Matcher:
             box, points, score = found.boxes[number], found.landmarks[number], float(found.scores[number])
             if box[2] - box[0] < order.minimum_face_px:
                 continue
-            # Most views are passed over, and can be before their pixels are looked at.
-            if not choose_view(memory.chosen, highest_weight(box, score), frame.captured_at):
+            if not worth_a_look(memory.chosen, frame.captured_at):
                 continue
+            memory.chosen = memory.chosen.after_a_look(frame.captured_at)
             crop = self._pack.embedder.align(frame.image, points[None])[0]
             quality = assess(crop, box, points, score)
             if why_not_comparable(quality, least_face_px=order.minimum_face_px, least_sharpness=PROBE_LEAST_SHARPNESS):

@@ -12,7 +12,7 @@ as a single view at the same rate of false alerts did, not more (docs/matching.m
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -23,6 +23,9 @@ VIEWS_AT_FIRST = 2
 # Then one so often: views that are apart in time err less alike. Of 3, 4, 5 and 6 frames at 8 a second, 3 and 4 found the
 # most in poor pictures (73, 72, 70, 69 %), and none in fair ones; 3 costs an embedding more.
 ANOTHER_AFTER_S = 0.5
+# A view's pixels are judged at most so often after the first ones: judging a face costs a tenth of a detection, and faces
+# change little from one frame to the next.
+LOOK_AGAIN_S = 0.2
 # Or sooner if it is so much better than all before. 1.2 did best of 1.1, 1.15, 1.2, 1.3 and never, by less than chance.
 BETTER_VIEW = 1.2
 # 10 found 0.7 points fewer, and spared one embedding a person in fair pictures.
@@ -38,14 +41,27 @@ SAME_PICTURE = 0.98
 @dataclass(frozen=True)
 class Chosen:
     """What a track's choice of views depends on: how many were embedded, the best weight among them, when the last was
-    taken."""
+    taken, and when one was last looked at."""
 
     count: int = 0
     best_weight: float = 0.0
     last_at: datetime | None = None
+    looked_at: datetime | None = None
 
     def with_view(self, weight: float, at: datetime) -> Chosen:
-        return Chosen(self.count + 1, max(self.best_weight, weight), at)
+        return Chosen(self.count + 1, max(self.best_weight, weight), at, at)
+
+    def after_a_look(self, at: datetime) -> Chosen:
+        return replace(self, looked_at=at)
+
+
+def worth_a_look(chosen: Chosen, at: datetime) -> bool:
+    """Is a view, taken then, worth judging at all?"""
+    if chosen.count >= MOST_VIEWS:
+        return False
+    if chosen.count < VIEWS_AT_FIRST or chosen.looked_at is None:
+        return True
+    return (at - chosen.looked_at).total_seconds() >= LOOK_AGAIN_S
 
 
 def choose_view(chosen: Chosen, weight: float, at: datetime) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cordon.vision.fusion import (
     ANOTHER_AFTER_S,
     BETTER_VIEW,
+    LOOK_AGAIN_S,
     MOST_VIEWS,
     SUPPORT,
     VIEWS_AT_FIRST,
@@ -21,6 +22,7 @@ from cordon.vision.fusion import (
     choose_view,
     confirmed,
     strength,
+    worth_a_look,
 )
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -161,3 +163,13 @@ def test_no_frame_is_taken_twice_and_no_track_without_end() -> None:
     assert not choose_view(Chosen(1, 0.1, NOON), 1.0, NOON)
     assert choose_view(Chosen(MOST_VIEWS - 1, 0.1, NOON), 1.0, later)
     assert not choose_view(Chosen(MOST_VIEWS, 0.1, NOON), 1.0, later)
+
+
+def test_after_the_first_views_pixels_are_judged_now_and_then() -> None:
+    chosen, soon = Chosen(), timedelta(seconds=LOOK_AGAIN_S / 3)
+    assert worth_a_look(chosen.after_a_look(NOON), NOON + soon), "until the first views are there"
+    chosen = Chosen(VIEWS_AT_FIRST, 0.5, NOON, NOON)
+    assert not worth_a_look(chosen, NOON + soon)
+    assert worth_a_look(chosen, NOON + 3 * soon)
+    assert not worth_a_look(chosen.after_a_look(NOON + 3 * soon), NOON + 4 * soon)
+    assert not worth_a_look(Chosen(MOST_VIEWS), NOON)
