@@ -144,6 +144,8 @@ class World:
             purpose="wanted_serious",
             legal_basis="Common law policing powers",
             necessity="Two linked robberies in this street this week",
+            proportionality="Four hours, one street, and nobody who does not match is kept",
+            intelligence_case="Both suspects were seen here on the last two Saturdays",
             place_name="High Street, Testford",
             location_reason="crime_hotspot",
             zone=SQUARE,
@@ -155,6 +157,7 @@ class World:
             dpia_reference="DPIA-1",
             policy_reference="APD-1",
             community_reference="CIA-1",
+            community_notices=["The force's website from Thursday", "Leaflets to each shop in the street"],
             watchlist_retention_h=2,
             alert_retention_d=7,
         )

@@ -91,7 +91,8 @@ def take_hit(work: UnitOfWork, engine: str, hit: IncomingHit) -> TakenHit:
     deployment = deployments.find(work, hit.deployment_id, lock=True)
     _check_hit(work, deployment, hit)
     entry = watchlists.searchable_entry(work, deployment.id, hit.entry_id)
-    if entry is None:
+    # A category that was taken out of the terms while an engine still held its templates.
+    if entry is None or not watchlists.is_sought(deployment, entry):
         raise NotFound("watchlist entry")
     alert = _recent_alert(work, deployment, hit)
     if alert is not None:
@@ -161,7 +162,7 @@ def all_alerts(work: UnitOfWork, deployment_id: str) -> list[Alert]:
 
 def snapshot(deployment: Deployment, alert: Alert) -> dict[str, Any]:
     """The alert as people see it, and as every event of it carries it."""
-    camera = deployment.camera(alert.camera_id)
+    camera = deployment.camera_ever(alert.camera_id)
     return {
         "id": alert.id,
         "number": alert.number,

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from cordon.alerts.model import OUTCOMES
 from cordon.api.guard import Call, guarded, installation, open_to_all
+from cordon.deployments.bounds import Bounds
 from cordon.deployments.model import ACTIONS, CATEGORIES, LOCATION_REASONS, PURPOSES
 from cordon.deployments.schemas import VocabularySchema
 from cordon.people.model import ROLE_LABELS
@@ -53,7 +54,14 @@ def vocabulary(_call: Call) -> Any:
     def choices(words: dict[str, str]) -> list[dict[str, str]]:
         return [{"code": code, "label": label} for code, label in words.items()]
 
+    bounds = Bounds.of(installation().settings)
     return {
+        "bounds": {
+            "cameras": bounds.cameras,
+            "zone_m2": bounds.zone_m2,
+            "window_h": bounds.window.total_seconds() / 3600,
+            "list_entries": bounds.list_entries,
+        },
         "purposes": choices(PURPOSES),
         "categories": choices(CATEGORIES),
         "actions": choices(ACTIONS),

@@ -93,6 +93,9 @@ class Deployment(Base):
     purpose: Mapped[str] = mapped_column(String(40))
     legal_basis: Mapped[str] = mapped_column(Text)
     necessity: Mapped[str] = mapped_column(Text)
+    proportionality: Mapped[str | None] = mapped_column(Text)
+    """None in what was signed before it was asked for apart: such terms stay as they are, and cannot be amended."""
+    intelligence_case: Mapped[str | None] = mapped_column(Text)
     place_name: Mapped[str] = mapped_column(String(200))
     location_reason: Mapped[str] = mapped_column(String(40))
     zone: Mapped[dict[str, Any]]
@@ -114,6 +117,8 @@ class Deployment(Base):
     dpia_reference: Mapped[str] = mapped_column(String(120))
     policy_reference: Mapped[str] = mapped_column(String(120))
     community_reference: Mapped[str] = mapped_column(String(120))
+    community_notices: Mapped[list[str] | None]
+    """How the people of the place are told beforehand, one line for each way."""
 
     author_id: Mapped[str] = mapped_column(String(36))
     signed_by_id: Mapped[str | None] = mapped_column(String(36))
@@ -129,8 +134,10 @@ class Deployment(Base):
     closed_at: Mapped[datetime | None]
     watchlist_purged_at: Mapped[datetime | None]
     alerts_purged_at: Mapped[datetime | None]
+    suspended_by_id: Mapped[str | None] = mapped_column(String(36))
+    suspended_by_authoriser: Mapped[bool] = mapped_column(default=False)
 
-    cameras: Mapped[list[Camera]] = relationship(order_by="Camera.name", cascade="all, delete-orphan")
+    all_cameras: Mapped[list[Camera]] = relationship(order_by="Camera.name", cascade="all, delete-orphan")
     members: Mapped[list[DeploymentMember]] = relationship(cascade="all, delete-orphan")
 
     def may_match(self, now: datetime) -> bool:
@@ -146,8 +153,17 @@ class Deployment(Base):
     def has_member(self, user_id: str) -> bool:
         return any(member.user_id == user_id for member in self.members)
 
+    @property
+    def cameras(self) -> list[Camera]:
+        """Those of the terms in force. One that a later version took out stays for the record, in `all_cameras`."""
+        return [camera for camera in self.all_cameras if camera.withdrawn_at is None]
+
     def camera(self, camera_id: str) -> Camera | None:
         return next((camera for camera in self.cameras if camera.id == camera_id), None)
+
+    def camera_ever(self, camera_id: str) -> Camera | None:
+        """Also one that has been taken out since: for what it saw while it was in."""
+        return next((camera for camera in self.all_cameras if camera.id == camera_id), None)
 
     @property
     def watchlist_deadline(self) -> datetime:
@@ -161,6 +177,20 @@ class Deployment(Base):
 
     def terms(self) -> dict[str, Any]:
         """What the authorising officer signs: who, where, when, why, how, and with which cameras."""
+        if self.proportionality is None:
+            return self._first_terms()
+        return terms_document(
+            {name: getattr(self, name) for name in SIGNED_COLUMNS},
+            [camera.signed_for() for camera in self.cameras],
+            self.id,
+            self.signed_pack,
+        )
+
+    def terms_hash(self) -> str:
+        return terms_hash(self.terms())
+
+    def _first_terms(self) -> dict[str, Any]:
+        """As they were put before proportionality, intelligence and notices were asked for: old signatures stay valid."""
         terms = {
             "id": self.id,
             "reference": self.reference,
@@ -194,9 +224,92 @@ class Deployment(Base):
         # Signatures of before packs were signed for stay valid.
         return terms if self.signed_pack is None else {**terms, "pack": self.signed_pack}
 
-    def terms_hash(self) -> str:
-        canonical = json.dumps(self.terms(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+
+# Every column that goes under the signature. What is not here (team, posts of the cordon) may change from shift to shift.
+SIGNED_COLUMNS = (
+    "reference",
+    "name",
+    "marked_exercise",
+    "purpose",
+    "legal_basis",
+    "necessity",
+    "proportionality",
+    "intelligence_case",
+    "place_name",
+    "location_reason",
+    "zone",
+    "window_starts_at",
+    "window_ends_at",
+    "categories_sought",
+    "list_limit",
+    "threshold",
+    "false_alert_budget",
+    "adjudication",
+    "adjudication_deadline_s",
+    "re_alert_s",
+    "alert_expiry_s",
+    "minimum_face_px",
+    "watchlist_retention_h",
+    "alert_retention_d",
+    "dpia_reference",
+    "policy_reference",
+    "community_reference",
+    "community_notices",
+)
+_MOMENTS = ("window_starts_at", "window_ends_at")
+_FRACTIONS = ("threshold", "false_alert_budget")
+
+
+def terms_document(
+    values: dict[str, Any], cameras: list[dict[str, Any]], deployment_id: str, pack: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The terms as one JSON document that can be hashed, compared, and put in force again. `values`: SIGNED_COLUMNS."""
+    document = {name: values[name] for name in SIGNED_COLUMNS}
+    document |= {name: iso(document[name]) for name in _MOMENTS}
+    document |= {name: float(document[name]) for name in _FRACTIONS}
+    document["categories_sought"] = sorted(set(document["categories_sought"]))
+    document["cameras"] = sorted(cameras, key=lambda camera: camera["id"])
+    return {**document, "id": deployment_id, "pack": pack}
+
+
+def values_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The columns' values out of a document: the way back from `terms_document`."""
+    values = {name: document[name] for name in SIGNED_COLUMNS}
+    return values | {name: datetime.fromisoformat(values[name]) for name in _MOMENTS}
+
+
+def terms_hash(document: dict[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class VersionStatus(StrEnum):
+    PROPOSED = "proposed"
+    IN_FORCE = "in_force"
+    REPLACED = "replaced"
+    WITHDRAWN = "withdrawn"
+
+
+class DeploymentVersion(Base):
+    """The terms as they were signed, and each change of them: who wanted it, who signed it, when and why."""
+
+    __tablename__ = "deployment_versions"
+
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("deployments.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(String(20))
+    terms: Mapped[dict[str, Any]]
+    terms_hash: Mapped[str] = mapped_column(String(64))
+    base_hash: Mapped[str | None] = mapped_column(String(64))
+    """The terms that this changes: where others are in force by now, it is not signed but proposed anew."""
+    widens: Mapped[list[str]]
+    reason: Mapped[str] = mapped_column(Text)
+    proposed_by_id: Mapped[str] = mapped_column(String(36))
+    proposed_at: Mapped[datetime]
+    signed_by_id: Mapped[str | None] = mapped_column(String(36))
+    """An authorising officer; or, where nothing is widened, whoever narrowed it."""
+    signed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
 
 
 class DeploymentMember(Base):
@@ -224,6 +337,17 @@ class Camera(Base):
     health_state: Mapped[str] = mapped_column(String(20), default="not_started")
     health: Mapped[dict[str, Any]] = mapped_column(default=dict)
     health_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
+
+    def signed_for(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "source_url": self.source_url,
+            "token_digest": self.token_digest,
+            **{name: float(getattr(self, name)) for name in ("longitude", "latitude", "heading_deg")},
+            **{name: float(getattr(self, name)) for name in ("fov_deg", "range_m")},
+        }
 
 
 class FacesSeen(Base):

@@ -8,25 +8,30 @@ from flask import current_app, request
 from flask_smorest import Blueprint
 
 from cordon.api.guard import Call, guarded
+from cordon.deployments import amendments
 from cordon.deployments import service as deployments
+from cordon.deployments.amendments import PlannedCamera
 from cordon.deployments.model import Deployment
 from cordon.deployments.schemas import (
     AcknowledgementSchema,
     AddedCameraSchema,
+    ChangeSchema,
     DeploymentSchema,
     MembersSchema,
     NewCameraSchema,
     OperatingPointQuerySchema,
     OperatingPointSchema,
+    ProposedSchema,
     ReasonSchema,
     SummarySchema,
     TermsSchema,
+    VersionSchema,
 )
 from cordon.deployments.service import CameraPlan, Terms
 from cordon.deployments.standing import PackStanding
-from cordon.deployments.views import camera_view, full, summary
+from cordon.deployments.views import camera_view, full, summary, version_views
 from cordon.people.model import OVERSEEN_BY
-from cordon.platform.errors import Invalid
+from cordon.platform.errors import Invalid, NotFound
 
 blueprint = Blueprint("deployments", __name__, url_prefix="/api/v1/deployments", description="A deployment's life")
 
@@ -151,7 +156,7 @@ def suspend(call: Call, why: dict[str, str]) -> Any:
 @blueprint.arguments(ReasonSchema)
 @blueprint.response(200, DeploymentSchema)
 def resume(call: Call, why: dict[str, str]) -> Any:
-    deployments.resume(call.work, call.actor, call.deployment, why["reason"])
+    deployments.resume(call.work, call.actor, call.deployment, why["reason"], _pack())
     return _shown(call)
 
 
@@ -162,6 +167,62 @@ def resume(call: Call, why: dict[str, str]) -> Any:
 def close(call: Call, why: dict[str, str]) -> Any:
     deployments.close(call.work, call.actor, call.deployment, why["reason"])
     return _shown(call)
+
+
+@blueprint.route("/<deployment_id>/versions", methods=["GET"])
+@guarded("deployments.view")
+@blueprint.response(200, VersionSchema(many=True))
+def list_versions(call: Call) -> Any:
+    return version_views(call.work, amendments.versions(call.work, call.deployment.id))
+
+
+@blueprint.route("/<deployment_id>/versions", methods=["POST"])
+@guarded("deployments.run")
+@blueprint.arguments(ChangeSchema)
+@blueprint.response(201, ProposedSchema)
+def propose_version(call: Call, wanted: dict[str, Any]) -> Any:
+    cameras = None
+    if "cameras" in wanted:
+        cameras = [_planned(call.deployment, dict(camera)) for camera in wanted["cameras"]]
+    made = amendments.propose(
+        call.work, call.actor, call.deployment, wanted["changes"], cameras, wanted["reason"], _pack()
+    )
+    return {**version_views(call.work, [made.version])[0], "tokens": made.tokens}
+
+
+@blueprint.route("/<deployment_id>/versions/<number>/sign", methods=["POST"])
+@guarded("deployments.sign")
+@blueprint.arguments(AcknowledgementSchema)
+@blueprint.response(200, VersionSchema)
+def sign_version(call: Call, acknowledgement: dict[str, str | None], number: str) -> Any:
+    statement = acknowledgement.get("acknowledged_statement")
+    signed = amendments.sign(call.work, call.actor, call.deployment, _number(number), _pack(), statement)
+    return version_views(call.work, [signed])[0]
+
+
+@blueprint.route("/<deployment_id>/versions/<number>/withdraw", methods=["POST"])
+@guarded("deployments.suspend")
+@blueprint.arguments(ReasonSchema)
+@blueprint.response(200, VersionSchema)
+def withdraw_version(call: Call, why: dict[str, str], number: str) -> Any:
+    withdrawn = amendments.withdraw(call.work, call.actor, call.deployment, _number(number), why["reason"])
+    return version_views(call.work, [withdrawn])[0]
+
+
+def _number(given: str) -> int:
+    if not given.isdecimal() or len(given) > 6:
+        raise NotFound("version")
+    return int(given)
+
+
+def _planned(deployment: Deployment, camera: dict[str, Any]) -> PlannedCamera:
+    camera_id = camera.pop("id", None)
+    known = deployment.camera(camera_id) if camera_id else None
+    if "source_url" not in camera:
+        if known is None:
+            raise Invalid("camera_source", "A new camera needs its source address.")
+        camera["source_url"] = known.source_url
+    return PlannedCamera(CameraPlan(**camera), camera_id)
 
 
 def _shown(call: Call, deployment: Deployment | None = None) -> dict[str, Any]:

@@ -10,12 +10,17 @@ _TEXT = validate.Length(1, 5_000)
 _LINE = validate.Length(1, 200)
 
 
+_NOTICES = validate.Length(1, 20)
+
+
 class TermsSchema(Schema):
     reference = fields.String(required=True, validate=validate.Length(1, 40))
     name = fields.String(required=True, validate=validate.Length(1, 120))
     purpose = fields.String(required=True)
     legal_basis = fields.String(required=True, validate=_TEXT)
     necessity = fields.String(required=True, validate=_TEXT)
+    proportionality = fields.String(required=True, validate=_TEXT)
+    intelligence_case = fields.String(required=True, validate=_TEXT)
     place_name = fields.String(required=True, validate=_LINE)
     location_reason = fields.String(required=True)
     zone = fields.Dict(required=True)
@@ -28,6 +33,7 @@ class TermsSchema(Schema):
     dpia_reference = fields.String(required=True, validate=validate.Length(1, 120))
     policy_reference = fields.String(required=True, validate=validate.Length(1, 120))
     community_reference = fields.String(required=True, validate=validate.Length(1, 120))
+    community_notices = fields.List(fields.String(validate=_LINE), required=True, validate=_NOTICES)
     marked_exercise = fields.Boolean()
     list_limit = fields.Integer(strict=True)
     adjudication = fields.String()
@@ -47,6 +53,28 @@ class NewCameraSchema(Schema):
     heading_deg = fields.Float(required=True, allow_nan=False, validate=validate.Range(0, 360))
     fov_deg = fields.Float(allow_nan=False, validate=validate.Range(1, 180))
     range_m = fields.Float(allow_nan=False, validate=validate.Range(1, 500))
+
+
+class PlannedCameraSchema(NewCameraSchema):
+    """`id`: that of a camera there is already. Its source stays as it is where none is given."""
+
+    id = fields.String()
+    source_url = fields.String(validate=validate.Length(1, 500))
+
+
+class ChangedTermsSchema(TermsSchema):
+    """Any of the terms that a version may change."""
+
+    class Meta:
+        exclude = ("reference", "marked_exercise", "cordon_points")
+
+
+class ChangeSchema(Schema):
+    """What is to be otherwise, and why. `cameras`, where given, are all the cameras."""
+
+    changes = fields.Nested(ChangedTermsSchema(partial=True), load_default=dict)
+    cameras = fields.List(fields.Nested(PlannedCameraSchema), validate=validate.Length(max=100))
+    reason = fields.String(required=True, validate=validate.Length(1, 500))
 
 
 class HealthSchema(Schema):
@@ -79,6 +107,28 @@ class PersonSchema(Schema):
     id = fields.String(required=True)
     display_name = fields.String(required=True)
     callsign = fields.String(required=True)
+
+
+class VersionSchema(Schema):
+    """Terms as they were signed or proposed. Cameras without their source address and token."""
+
+    number = fields.Integer(required=True)
+    status = fields.String(required=True)
+    reason = fields.String(required=True)
+    widens = fields.List(fields.String(), required=True)
+    terms = fields.Dict(required=True)
+    terms_hash = fields.String(required=True)
+    proposed_by = fields.Nested(PersonSchema, required=True, allow_none=True)
+    proposed_at = fields.String(required=True)
+    signed_by = fields.Nested(PersonSchema, required=True, allow_none=True)
+    signed_at = fields.String(required=True, allow_none=True)
+    ended_at = fields.String(required=True, allow_none=True)
+
+
+class ProposedSchema(VersionSchema):
+    """`tokens`: for each new camera's name what it pushes with, shown this once."""
+
+    tokens = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
 
 
 class SummarySchema(Schema):
@@ -144,6 +194,8 @@ class SearchSchema(Schema):
 class DeploymentSchema(SummarySchema):
     legal_basis = fields.String(required=True)
     necessity = fields.String(required=True)
+    proportionality = fields.String(required=True)
+    intelligence_case = fields.String(required=True)
     location_reason = fields.String(required=True)
     zone = fields.Dict(required=True)
     cordon_points = fields.Dict(required=True)
@@ -161,6 +213,8 @@ class DeploymentSchema(SummarySchema):
     dpia_reference = fields.String(required=True)
     policy_reference = fields.String(required=True)
     community_reference = fields.String(required=True)
+    community_notices = fields.List(fields.String(), required=True)
+    suspended_by_authoriser = fields.Boolean(required=True)
     version = fields.Integer(required=True)
     notice_published_at = fields.String(required=True, allow_none=True)
     signs_confirmed_at = fields.String(required=True, allow_none=True)
@@ -193,7 +247,17 @@ class OutcomeChoiceSchema(ChoiceSchema):
     truth = fields.String(required=True)
 
 
+class BoundsSchema(Schema):
+    """How large a deployment of this installation may be."""
+
+    cameras = fields.Integer(required=True)
+    zone_m2 = fields.Float(required=True)
+    window_h = fields.Float(required=True)
+    list_entries = fields.Integer(required=True)
+
+
 class VocabularySchema(Schema):
+    bounds = fields.Nested(BoundsSchema, required=True)
     purposes = fields.List(fields.Nested(ChoiceSchema), required=True)
     categories = fields.List(fields.Nested(ChoiceSchema), required=True)
     actions = fields.List(fields.Nested(ChoiceSchema), required=True)

@@ -12,15 +12,12 @@ from sqlalchemy import func, select, update
 
 from cordon.audit import service as audit
 from cordon.delivery import service as delivery
+from cordon.deployments.bounds import Bounds
 from cordon.deployments.model import (
     CATEGORIES,
     LOCATION_REASONS,
     MAX_ALERT_RETENTION_D,
-    MAX_CAMERAS,
-    MAX_LIST_ENTRIES,
     MAX_WATCHLIST_RETENTION_H,
-    MAX_WINDOW,
-    MAX_ZONE_M2,
     PURPOSES,
     TRANSITIONS,
     Adjudication,
@@ -28,12 +25,15 @@ from cordon.deployments.model import (
     Deployment,
     DeploymentMember,
     DeploymentState,
+    DeploymentVersion,
     FacesSeen,
+    VersionStatus,
     inside_zone,
     zone_area_m2,
     zone_ring,
 )
 from cordon.deployments.standing import OPERATIONAL, PackStanding
+from cordon.deployments.zone import is_simple
 from cordon.evaluation.calibration import NotSupported, OperatingPoint, one_in
 from cordon.evidence import service as evidence
 from cordon.evidence.model import Holding
@@ -54,6 +54,8 @@ class Terms:
     purpose: str
     legal_basis: str
     necessity: str
+    proportionality: str
+    intelligence_case: str
     place_name: str
     location_reason: str
     zone: dict[str, Any]
@@ -65,6 +67,7 @@ class Terms:
     dpia_reference: str
     policy_reference: str
     community_reference: str
+    community_notices: list[str]
     marked_exercise: bool = False
     cordon_points: dict[str, Any] | None = None
     list_limit: int = 20_000
@@ -109,12 +112,12 @@ CAMERA_SCHEMES = frozenset({"rtsp", "rtsps", "file", "dir", "push"})
 
 
 def draft(work: UnitOfWork, actor: Actor, terms: Terms) -> Deployment:
-    _check_terms(terms, work.now)
+    check_terms(work, terms)
     if work.session.scalars(select(Deployment).where(Deployment.reference == terms.reference)).one_or_none():
         raise Refusal("reference_taken", "Another deployment has this reference.")
     values = asdict(terms)
     values["cordon_points"] = terms.cordon_points or {"type": "FeatureCollection", "features": []}
-    deployment = Deployment(id=new_id(), author_id=actor.user_id, **values)
+    deployment = Deployment(id=new_id(), author_id=actor.user_id, suspended_by_authoriser=False, **values)
     deployment.members = [DeploymentMember(deployment_id=deployment.id, user_id=actor.user_id)]
     work.session.add(deployment)
     work.session.flush()
@@ -128,7 +131,7 @@ def change_draft(work: UnitOfWork, actor: Actor, deployment: Deployment, terms: 
     _only_in_draft(deployment)
     if deployment.version != version:
         raise Refusal("changed_meanwhile", "Somebody changed this deployment since you opened it.", status=412)
-    _check_terms(terms, work.now)
+    check_terms(work, terms)
     values = asdict(terms)
     values["cordon_points"] = terms.cordon_points or deployment.cordon_points
     for name, value in values.items():
@@ -140,17 +143,10 @@ def change_draft(work: UnitOfWork, actor: Actor, deployment: Deployment, terms: 
 def add_camera(work: UnitOfWork, actor: Actor, deployment: Deployment, plan: CameraPlan) -> tuple[Camera, str]:
     """The camera and its push token, which is shown this once."""
     _only_in_draft(deployment)
-    if len(deployment.cameras) >= MAX_CAMERAS:
-        raise Invalid("too_many_cameras", f"A deployment has at most {MAX_CAMERAS} cameras.")
-    if urlsplit(plan.source_url).scheme not in CAMERA_SCHEMES:
-        raise Invalid("camera_source", "A camera's source is an rtsp, rtsps, file, dir or push address.")
-    if not inside_zone(zone_ring(deployment.zone), plan.longitude, plan.latitude):
-        raise Invalid("camera_outside_zone", "The camera stands outside the deployment's zone.")
-    if any(camera.name == plan.name for camera in deployment.cameras):
-        raise Invalid("camera_name_taken", "Another camera of this deployment has this name.")
+    check_cameras(work, deployment.zone, [*deployment.cameras, plan])
     token = new_secret()
     camera = Camera(id=new_id(), deployment_id=deployment.id, token_digest=secret_digest(token), **asdict(plan))
-    deployment.cameras.append(camera)
+    deployment.all_cameras.append(camera)
     deployment.version += 1
     work.session.flush()
     audit.record(work, "camera.added", camera.id, actor=actor.audit_name, scope=deployment.id)
@@ -162,7 +158,7 @@ def remove_camera(work: UnitOfWork, actor: Actor, deployment: Deployment, camera
     camera = deployment.camera(camera_id)
     if camera is None:
         raise NotFound("camera")
-    deployment.cameras.remove(camera)
+    deployment.all_cameras.remove(camera)
     deployment.version += 1
     audit.record(work, "camera.removed", camera_id, actor=actor.audit_name, scope=deployment.id)
 
@@ -206,10 +202,29 @@ def sign(
         raise Refusal("no_camera", "A deployment without a camera cannot be authorised.")
     if deployment.window_ends_at <= work.now:
         raise Refusal("window_over", "The deployment's window is over.")
-    point = None if deployment.marked_exercise else _operating_point(deployment, pack, acknowledged)
+    _only_in_draft_for_signing(deployment)
+    # Again, and not only when it was drafted: bounds may have been lowered since, and the zone moved from under a camera.
+    check_terms(work, deployment)
+    check_cameras(work, deployment.zone, deployment.cameras)
+    point = None if deployment.marked_exercise else operating_point(deployment, pack, acknowledged)
     deployment.signed_pack = pack.signed(point, acknowledged=acknowledged == pack.statement)
     deployment.signed_by_id, deployment.signed_at = actor.user_id, work.now
     deployment.signed_terms_hash = deployment.terms_hash()
+    work.session.add(
+        DeploymentVersion(
+            deployment_id=deployment.id,
+            number=1,
+            status=VersionStatus.IN_FORCE.value,
+            terms=deployment.terms(),
+            terms_hash=deployment.signed_terms_hash,
+            widens=[],
+            reason="The authority.",
+            proposed_by_id=deployment.author_id,
+            proposed_at=work.now,
+            signed_by_id=actor.user_id,
+            signed_at=work.now,
+        )
+    )
     audit.record(
         work,
         "deployment.pack_signed_for",
@@ -237,38 +252,48 @@ def confirm_signs(work: UnitOfWork, actor: Actor, deployment: Deployment) -> Non
 
 def open_deployment(work: UnitOfWork, actor: Actor, deployment: Deployment, pack: PackStanding) -> None:
     """Openly, or not at all; and with the model pack that was signed for."""
-    if deployment.notice_published_at is None:
-        raise Refusal("notice_missing", "The public notice must be published before the deployment opens.")
-    if deployment.signs_confirmed_at is None:
-        raise Refusal("signs_missing", "Confirm that the signs are in place before the deployment opens.")
-    if deployment.signed_terms_hash != deployment.terms_hash():
-        raise Refusal("terms_changed", "The terms are not those that were signed.")
-    if not deployment.window_starts_at <= work.now < deployment.window_ends_at:
-        raise Refusal("outside_window", "A deployment opens inside its authorised window only.")
     if deployment.state == DeploymentState.SUSPENDED:
         raise Refusal("suspended", "A suspended deployment is resumed, not opened.")
-    if not deployment.marked_exercise and pack.label != (deployment.signed_pack or {}).get("label", pack.label):
-        raise Refusal("pack_changed", f"The model pack in use, {pack.label}, is not the one that was signed for.")
+    _check_may_match(work, deployment, pack)
     _move(work, deployment, DeploymentState.OPEN, actor)
     deployment.opened_at = deployment.opened_at or work.now
 
 
 def suspend(work: UnitOfWork, actor: Actor, deployment: Deployment, reason: str) -> None:
-    """Matching stops at every engine's next heartbeat, half a second later at most."""
-    _move(work, deployment, DeploymentState.SUSPENDED, actor, {"reason": _reason(reason)})
+    """Matching stops at every engine's next heartbeat, half a second later at most. An authorising officer may also
+    take over a coordinator's suspension: from then on it is theirs to end."""
+    by_authoriser = actor.has(Role.AUTHORISER)
+    detail = {"reason": reason_given(reason), "by_authoriser": by_authoriser}
+    if deployment.state == DeploymentState.SUSPENDED and by_authoriser and not deployment.suspended_by_authoriser:
+        deployment.version += 1
+        audit.record(
+            work,
+            "deployment.suspension_taken_over",
+            deployment.id,
+            actor=actor.audit_name,
+            scope=deployment.id,
+            detail=detail,
+        )
+        delivery.append(work, deployment.id, "deployment", {"state": deployment.state, **detail}, actor=actor)
+    else:
+        _move(work, deployment, DeploymentState.SUSPENDED, actor, detail)
+    deployment.suspended_by_id, deployment.suspended_by_authoriser = actor.user_id, by_authoriser
 
 
-def resume(work: UnitOfWork, actor: Actor, deployment: Deployment, reason: str) -> None:
+def resume(work: UnitOfWork, actor: Actor, deployment: Deployment, reason: str, pack: PackStanding) -> None:
+    """Asks everything again that opening asks. What an authorising officer stopped, only one of them starts again."""
     if deployment.state != DeploymentState.SUSPENDED:
         raise Refusal("not_suspended", "Only a suspended deployment is resumed.")
-    if not deployment.window_starts_at <= work.now < deployment.window_ends_at:
-        raise Refusal("outside_window", "The authorised window is over.")
-    _move(work, deployment, DeploymentState.OPEN, actor, {"reason": _reason(reason)})
+    if deployment.suspended_by_authoriser and not actor.has(Role.AUTHORISER):
+        raise NotAllowed("suspended_by_authoriser", "An authorising officer suspended it: only one of them resumes it.")
+    _check_may_match(work, deployment, pack)
+    _move(work, deployment, DeploymentState.OPEN, actor, {"reason": reason_given(reason)})
+    deployment.suspended_by_id, deployment.suspended_by_authoriser = None, False
 
 
 def close(work: UnitOfWork, actor: Actor | None, deployment: Deployment, reason: str) -> None:
     """By a person, or by the clock (`actor` None) when the window is over."""
-    _move(work, deployment, DeploymentState.CLOSED, actor, {"reason": _reason(reason)})
+    _move(work, deployment, DeploymentState.CLOSED, actor, {"reason": reason_given(reason)})
     deployment.closed_at = work.now
     people.end_all_duty(work, deployment.id)
 
@@ -444,7 +469,21 @@ def _move(
     delivery.append(work, deployment.id, "deployment", {"state": to.value, **(detail or {})}, actor=actor)
 
 
-def _operating_point(deployment: Deployment, pack: PackStanding, acknowledged: str | None) -> OperatingPoint:
+def _check_may_match(work: UnitOfWork, deployment: Deployment, pack: PackStanding) -> None:
+    """What must hold whenever matching begins, the first time or again."""
+    if deployment.notice_published_at is None:
+        raise Refusal("notice_missing", "The public notice must be published before the deployment opens.")
+    if deployment.signs_confirmed_at is None:
+        raise Refusal("signs_missing", "Confirm that the signs are in place before the deployment opens.")
+    if deployment.signed_terms_hash != deployment.terms_hash():
+        raise Refusal("terms_changed", "The terms are not those that were signed.")
+    if not deployment.window_starts_at <= work.now < deployment.window_ends_at:
+        raise Refusal("outside_window", "A deployment matches inside its authorised window only.")
+    if not deployment.marked_exercise and pack.label != (deployment.signed_pack or {}).get("label", pack.label):
+        raise Refusal("pack_changed", f"The model pack in use, {pack.label}, is not the one that was signed for.")
+
+
+def operating_point(deployment: Deployment | Terms, pack: PackStanding, acknowledged: str | None) -> OperatingPoint:
     """The operating point of an operational deployment, once its pack, budget and threshold are in order."""
     if pack.scope != OPERATIONAL:
         raise Refusal(
@@ -476,38 +515,78 @@ def _only_in_draft(deployment: Deployment) -> None:
         raise Refusal("not_a_draft", "The terms were signed: they can no longer be changed.")
 
 
-def _reason(reason: str) -> str:
+def _only_in_draft_for_signing(deployment: Deployment) -> None:
+    if deployment.state != DeploymentState.DRAFT:
+        raise Refusal("wrong_state", f"A deployment that is {deployment.state} cannot become authorised.")
+
+
+def reason_given(reason: str) -> str:
+    """Raises Invalid where none is."""
     if not reason.strip():
         raise Invalid("reason_missing", "Say why: it goes on the record.")
     return reason.strip()[:500]
 
 
-def _check_terms(terms: Terms, now: datetime) -> None:
+def check_cameras(work: UnitOfWork, zone: dict[str, Any], cameras: Sequence[Camera | CameraPlan]) -> None:
+    """Raises Invalid, with the sentence, for the first thing wrong with a deployment's cameras."""
+    most = Bounds.of(work.installation.settings).cameras
+    if len(cameras) > most:
+        raise Invalid("too_many_cameras", f"A deployment has at most {most} cameras.")
+    ring = zone_ring(zone)
+    for camera in cameras:
+        if urlsplit(camera.source_url).scheme not in CAMERA_SCHEMES:
+            raise Invalid("camera_source", "A camera's source is an rtsp, rtsps, file, dir or push address.")
+        if not inside_zone(ring, camera.longitude, camera.latitude):
+            raise Invalid("camera_outside_zone", f"The camera {camera.name} stands outside the deployment's zone.")
+    if len({camera.name for camera in cameras}) < len(cameras):
+        raise Invalid("camera_name_taken", "Another camera of this deployment has this name.")
+
+
+_IN_WRITING = (
+    "legal_basis",
+    "necessity",
+    "proportionality",
+    "intelligence_case",
+    "dpia_reference",
+    "policy_reference",
+    "community_reference",
+)
+
+
+def check_terms(work: UnitOfWork, terms: Terms | Deployment) -> None:
+    """Raises Invalid, with the sentence, for the first thing wrong with what is drafted, signed or changed."""
+    bounds = Bounds.of(work.installation.settings)
     if terms.purpose not in PURPOSES:
         raise Invalid("purpose", "The purpose must be one of the permitted purposes.")
     if terms.location_reason not in LOCATION_REASONS:
         raise Invalid("location_reason", "The place must be chosen for one of the permitted reasons.")
     if not terms.categories_sought or not set(terms.categories_sought) <= set(CATEGORIES):
         raise Invalid("categories_sought", "Name who is sought, from the permitted categories.")
-    for name in ("legal_basis", "necessity", "dpia_reference", "policy_reference", "community_reference"):
-        if not str(getattr(terms, name)).strip():
+    for name in _IN_WRITING:
+        if not str(getattr(terms, name) or "").strip():
             raise Invalid(
-                name, "A deployment needs its legal basis, its necessity and its three references in writing."
+                name,
+                "A deployment needs its legal basis, necessity, proportionality, intelligence case and three "
+                "references in writing.",
             )
+    if not terms.community_notices or not all(line.strip() for line in terms.community_notices):
+        raise Invalid("community_notices", "Say how the people of the place are told beforehand.")
     if not terms.window_starts_at < terms.window_ends_at:
         raise Invalid("window", "The window must end after it starts.")
-    if terms.window_ends_at - terms.window_starts_at > MAX_WINDOW:
-        raise Invalid("window", "A window is at most 24 hours.")
-    if terms.window_ends_at <= now:
+    if terms.window_ends_at - terms.window_starts_at > bounds.window:
+        raise Invalid("window", f"A window is at most {bounds.window.total_seconds() / 3600:g} hours.")
+    if terms.window_ends_at <= work.now:
         raise Invalid("window", "The window is already over.")
     try:
-        area = zone_area_m2(zone_ring(terms.zone))
+        ring = zone_ring(terms.zone)
     except ValueError as error:
         raise Invalid("zone", str(error)) from error
-    if not 0 < area <= MAX_ZONE_M2:
-        raise Invalid("zone", "A zone is at most one square kilometre.")
-    bounds: list[tuple[str, float, float, float]] = [
-        ("list_limit", terms.list_limit, 1, MAX_LIST_ENTRIES),
+    if not is_simple(ring):
+        raise Invalid("zone", "The zone's outline must not cross or touch itself.")
+    if not 0 < zone_area_m2(ring) <= bounds.zone_m2:
+        raise Invalid("zone", f"A zone is at most {bounds.zone_m2 / 1e6:g} square kilometres.")
+    limits: list[tuple[str, float, float, float]] = [
+        ("list_limit", terms.list_limit, 1, bounds.list_entries),
         ("threshold", terms.threshold, 0.2, 0.99),
         ("false_alert_budget", terms.false_alert_budget, 1e-7, 1e-3),
         ("adjudication_deadline_s", terms.adjudication_deadline_s, 5, 600),
@@ -517,7 +596,7 @@ def _check_terms(terms: Terms, now: datetime) -> None:
         ("watchlist_retention_h", terms.watchlist_retention_h, 0, MAX_WATCHLIST_RETENTION_H),
         ("alert_retention_d", terms.alert_retention_d, 0, MAX_ALERT_RETENTION_D),
     ]
-    for name, value, low, high in bounds:
+    for name, value, low, high in limits:
         if not low <= value <= high:
             raise Invalid(name, f"{name.replace('_', ' ').capitalize()} must lie between {low:g} and {high:g}.")
     if terms.adjudication not in set(Adjudication):

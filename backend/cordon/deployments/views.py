@@ -6,7 +6,7 @@ from typing import Any
 
 from cordon.delivery import service as delivery
 from cordon.deployments import service as deployments
-from cordon.deployments.model import Camera, Deployment
+from cordon.deployments.model import Camera, Deployment, DeploymentVersion
 from cordon.deployments.standing import PackStanding
 from cordon.people import service as people
 from cordon.platform.clock import iso, iso_or_none
@@ -85,9 +85,13 @@ def full(work: UnitOfWork, deployment: Deployment, user_id: str, pack: PackStand
                 "dpia_reference",
                 "policy_reference",
                 "community_reference",
+                "suspended_by_authoriser",
                 "version",
             )
         },
+        "proportionality": deployment.proportionality or "",
+        "intelligence_case": deployment.intelligence_case or "",
+        "community_notices": deployment.community_notices or [],
         "notice_published_at": iso_or_none(deployment.notice_published_at),
         "signs_confirmed_at": iso_or_none(deployment.signs_confirmed_at),
         "author": _person(author.id, author.display_name, author.callsign) if author else None,
@@ -105,6 +109,50 @@ def full(work: UnitOfWork, deployment: Deployment, user_id: str, pack: PackStand
         "search": deployment.search_report,
         "last_seq": delivery.last_seq(work, deployment.id),
         "operating_point": pack.shown(deployment.list_limit, deployment.false_alert_budget),
+    }
+
+
+def version_views(work: UnitOfWork, versions: list[DeploymentVersion]) -> list[dict[str, Any]]:
+    known = people.users_by_id(
+        work, [uid for one in versions for uid in (one.proposed_by_id, one.signed_by_id) if uid is not None]
+    )
+
+    def person(user_id: str | None) -> dict[str, str] | None:
+        user = known.get(user_id or "")
+        return None if user is None else _person(user.id, user.display_name, user.callsign)
+
+    return [
+        {
+            "number": one.number,
+            "status": one.status,
+            "reason": one.reason,
+            "widens": one.widens,
+            "terms": _without_secrets(one.terms),
+            "terms_hash": one.terms_hash,
+            "proposed_by": person(one.proposed_by_id),
+            "proposed_at": iso(one.proposed_at),
+            "signed_by": person(one.signed_by_id),
+            "signed_at": iso_or_none(one.signed_at),
+            "ended_at": iso_or_none(one.ended_at),
+        }
+        for one in versions
+    ]
+
+
+def _without_secrets(terms: dict[str, Any]) -> dict[str, Any]:
+    """A camera's address may carry its password."""
+    hidden = {"source_url", "token_digest"}
+    if not all(isinstance(camera, dict) for camera in terms["cameras"]):
+        return {**terms, "cameras": [camera[1] for camera in terms["cameras"]]}
+    return {
+        **terms,
+        "cameras": [
+            {
+                **{key: value for key, value in camera.items() if key not in hidden},
+                "source_kind": camera["source_url"].partition(":")[0],
+            }
+            for camera in terms["cameras"]
+        ],
     }
 
 

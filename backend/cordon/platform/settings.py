@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+BOUNDS = ("CORDON_MAX_CAMERAS", "CORDON_MAX_ZONE_M2", "CORDON_MAX_WINDOW_H", "CORDON_MAX_LIST_ENTRIES")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Settings:
     pack: str | None
     ingest_url: str
     web_root: Path
+    bounds: dict[str, float] = field(default_factory=dict)
+    """By setting's name: how much smaller than design.md's bounds a deployment of this installation must stay."""
 
     @property
     def keys(self) -> Path:
@@ -51,6 +55,7 @@ class Settings:
             pack=env.get("CORDON_PACK") or None,
             ingest_url=env.get("CORDON_INGEST_URL", "http://127.0.0.1:8090"),
             web_root=Path(env.get("CORDON_WEB_ROOT", str(_default_web_root()))),
+            bounds={name: float(env[name]) for name in BOUNDS if env.get(name)},
         )
 
 

@@ -104,7 +104,7 @@ def deployment_record(work: UnitOfWork, deployment: Deployment) -> dict[str, Any
         "faces_seen": sum(faces.values()),
         "cameras": [
             {"id": camera.id, "name": camera.name, "faces_seen": faces.get(camera.id, 0)}
-            for camera in deployment.cameras
+            for camera in deployment.all_cameras
         ],
         "alerts": len(subjects),
         "test_subject_alerts": len(every) - len(subjects),

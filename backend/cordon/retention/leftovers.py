@@ -32,6 +32,7 @@ _ALWAYS_KEPT = frozenset(
         "audit_records",
         "cameras",
         "deployment_members",
+        "deployment_versions",
         "deployments",
         "event_counters",
         "faces_seen",

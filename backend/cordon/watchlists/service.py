@@ -202,6 +202,21 @@ def searchable_entry(work: UnitOfWork, deployment_id: str, entry_id: str) -> Wat
     return entry
 
 
+def is_sought(deployment: Deployment, entry: WatchlistEntry) -> bool:
+    """Whether the terms in force (still) seek this category; test subjects have none of theirs."""
+    return entry.kind != EntryKind.SUBJECT or entry.category in deployment.categories_sought
+
+
+def fetch_again(work: UnitOfWork, deployment_id: str) -> None:
+    """The terms changed what is searched for, or how: every engine takes the list in anew."""
+    watchlist(work, deployment_id, lock=True).revision += 1
+
+
+def held(work: UnitOfWork, deployment_id: str) -> int:
+    """Entries that count towards the authorised limit."""
+    return _count(work, deployment_id)
+
+
 def counts(work: UnitOfWork, deployment_id: str) -> dict[str, int]:
     """Entries for each status."""
     rows = work.session.execute(
@@ -238,6 +253,8 @@ def templates_for_engine(
     )
     result = []
     for entry in ready:
+        if not is_sought(deployment, entry):
+            continue
         rows = [
             np.frombuffer(_open_template(work, deployment.id, image), dtype="<f4")
             for image in entry.images

@@ -131,7 +131,9 @@ class DeploymentLife(RuleBasedStateMachine):
     @rule()
     def resume(self) -> None:
         coordinator = self.world.people["coordinator"]
-        if self.attempt(lambda work, deployment: deployments.resume(work, coordinator, deployment, "Settled")):
+        if self.attempt(
+            lambda work, deployment: deployments.resume(work, coordinator, deployment, "Settled", OPERATIONAL_PACK)
+        ):
             assert self.state == DeploymentState.SUSPENDED
             assert self.inside_window()
             self.state = DeploymentState.OPEN
