@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from cordon.people.model import Actor, Role, User
 from cordon.platform.ids import new_id
 from cordon.platform.installation import Installation, UnitOfWork
 from cordon.platform.settings import Settings
-from cordon.simulate.people import DemoPerson, NotEnoughFaces, faces_for_demo
+from cordon.simulate.people import DemoPerson, NotEnoughFaces, Picture, faces_for_demo
 from cordon.simulate.scene import SceneSettings, render_scene
+from cordon.vision.enrol import ReferenceRefused, enrol_reference
 from cordon.vision.images import encode_jpeg
 from cordon.vision.packs import Pack, PackUnavailable, load_pack
 from cordon.watchlists import service as watchlists
@@ -134,10 +136,29 @@ def cast_of(pack: Pack) -> list[DemoPerson]:
     """As many people as the photographs give: the sample photograph of insightface holds six."""
     for walking, listed in ((PEOPLE, LISTED), (6, 3), (4, 2)):
         try:
-            return faces_for_demo(pack.detector, people=walking, listed=listed, seed=SCENE.seed, embedder=pack.embedder)
+            return faces_for_demo(
+                pack.detector,
+                people=walking,
+                listed=listed,
+                seed=SCENE.seed,
+                embedder=pack.embedder,
+                enrols=partial(_enrols, pack),
+            )
         except NotEnoughFaces:
             continue
     raise click.ClickException("The demonstration needs photographs of at least four people.")
+
+
+def _enrols(pack: Pack, reference: Picture) -> bool:
+    try:
+        enrol_reference(pack, _reference_file(reference))
+    except ReferenceRefused:
+        return False
+    return True
+
+
+def _reference_file(reference: Picture) -> bytes:
+    return encode_jpeg(reference, longest_side=1_000, quality=95)
 
 
 def _rendered(data: Path, cast: list[DemoPerson], pack: Pack) -> Path:
@@ -205,9 +226,7 @@ def _enrol(installation: Installation, pack: Pack, deployment_id: str, cast: lis
         with installation.write() as work:
             manager = _actor(_users(work)["manager"])
             deployment = deployments.find(work, deployment_id, lock=True)
-            watchlists.add_entry(
-                work, manager, deployment, entry, [encode_jpeg(person.reference, longest_side=1_000, quality=95)]
-            )
+            watchlists.add_entry(work, manager, deployment, entry, [_reference_file(person.reference)])
     while True:
         with installation.write() as work:
             if watchlists.enrol_waiting(work, enroller) == 0:

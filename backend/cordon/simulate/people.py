@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,7 @@ def faces_for_demo(
     seed: int = 0,
     folder: Path | None = None,
     embedder: Embedder | None = None,
+    enrols: Callable[[Picture], bool] | None = None,
 ) -> list[DemoPerson]:
     """`people` distinct persons, the first `listed` of them on the list, chosen by `seed`.
 
@@ -72,24 +73,31 @@ def faces_for_demo(
     the reference being a mirrored, slightly turned and re-lit crop, so that a match shows that the road works and
     nothing about accuracy.
 
-    With an `embedder`, only those are listed whose two photographs it takes for one person (LIKENESS): what is rendered
+    With an `embedder`, only those are listed whose two photographs it takes for one person (LIKENESS); with `enrols`, only
+    those whose reference it takes, since a watchlist refuses poor pictures. The others walk by unlisted. What is rendered
     is then a demonstration of the way from face to alert, never a measurement of how many are found.
     Raises NotEnoughFaces.
     """
     given = folder or (Path(os.environ["CORDON_FACES"]) if os.environ.get("CORDON_FACES") else None)
     rng = np.random.default_rng(seed)
     source = _sample_people(detector) if given is None else _people_of(given, detector, rng)
-    found: list[DemoPerson] = []
+    wanted: list[Found] = []
+    passers_by: list[Found] = []
     for photo, box, reference in source:
-        number = len(found)
-        checked = embedder if number < listed else None
-        if checked is not None and _likeness(photo, box, reference, detector, checked) < LIKENESS:
-            continue
-        walker = Walker(f"person-{number + 1:02d}", photo, box, listed=number < listed)
-        found.append(DemoPerson(walker, reference))
-        if len(found) == people:
-            return found
-    raise NotEnoughFaces(f"{people} people were asked for, but only {len(found)} usable faces were found.")
+        fit = len(wanted) < listed and (enrols is None or enrols(reference))
+        if fit and embedder is not None:
+            fit = _likeness(photo, box, reference, detector, embedder) >= LIKENESS
+        if fit:
+            wanted.append((photo, box, reference))
+        elif len(passers_by) < people - listed:
+            passers_by.append((photo, box, reference))
+        if len(wanted) == listed and len(passers_by) == people - listed:
+            return [
+                DemoPerson(Walker(f"person-{number + 1:02d}", photo, box, listed=number < listed), reference)
+                for number, (photo, box, reference) in enumerate(wanted + passers_by)
+            ]
+    found = len(wanted) + len(passers_by)
+    raise NotEnoughFaces(f"{people} people were asked for, but only {found} usable faces were found.")
 
 
 def _likeness(
