@@ -108,6 +108,7 @@ class World:
         self.installation = Installation.open(self.settings, self.clock)
         Base.metadata.create_all(self.installation.database.engine)
         self.people: dict[str, Actor] = {}
+        self.team: list[str] = []
         for name, role in [
             ("officer", Role.OFFICER),
             ("second_officer", Role.OFFICER),
@@ -169,7 +170,7 @@ class World:
             plan = CameraPlan("North", "push:", -0.0975, 51.5025, 90.0)
             deployments.add_camera(work, self.people["coordinator"], deployment, plan)
             team = [self.people[name].user_id for name in ("officer", "second_officer", "operator", "coordinator")]
-            deployments.set_members(work, self.people["coordinator"], deployment, team)
+            deployments.set_members(work, self.people["coordinator"], deployment, team + self.team)
             return deployment.id
 
     def announced(self, **changed: Any) -> str:

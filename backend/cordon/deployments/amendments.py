@@ -72,7 +72,7 @@ def propose(
 
     In force at once where nothing is widened.
     """
-    _may_be_amended(deployment)
+    _may_be_amended(work, deployment)
     if FIXED & set(changes):
         raise Invalid("fixed", "A deployment's reference, and whether it is an exercise, do not change.")
     why = deployments.reason_given(reason)
@@ -125,7 +125,7 @@ def sign(
         raise NotAllowed("own_proposal", "Somebody other than its proposer must sign a change.")
     if not actor.stepped_up:
         raise NotAllowed("step_up_needed", "Enter your password again to sign.")
-    _may_be_amended(deployment)
+    _may_be_amended(work, deployment)
     if version.base_hash != deployment.signed_terms_hash:
         raise Refusal("changed_meanwhile", "Other terms are in force since this was proposed: propose it again.")
     if terms_hash(version.terms) != version.terms_hash:
@@ -157,9 +157,12 @@ def versions(work: UnitOfWork, deployment_id: str) -> list[DeploymentVersion]:
     return list(work.session.scalars(query.order_by(DeploymentVersion.number)))
 
 
-def _may_be_amended(deployment: Deployment) -> None:
+def _may_be_amended(work: UnitOfWork, deployment: Deployment) -> None:
     if deployment.state not in AMENDABLE:
         raise Refusal("wrong_state", f"The terms of a deployment that is {deployment.state} are not changed this way.")
+    if deployment.window_ends_at <= work.now:
+        # Also before a job has closed it: what is over is not made longer.
+        raise Refusal("window_over", "The authorised window is over: draft another deployment.")
     if deployment.proportionality is None:
         raise Refusal("terms_too_old", "These terms were signed before changes were possible: close, and draft anew.")
     if deployment.signed_terms_hash != deployment.terms_hash():

@@ -264,6 +264,14 @@ def test_nothing_is_changed_before_signing_or_after_closing_this_way(world: Worl
     assert refusal(sign, world, deployment_id, wider) == "wrong_state"
 
 
+def test_a_window_that_is_over_is_not_made_longer(world: World) -> None:
+    deployment_id = world.opened()
+    number = propose(world, deployment_id, window_ends_at=WINDOW_ENDS + timedelta(hours=1)).number
+    world.clock.move_to(WINDOW_ENDS)
+    assert refusal(sign, world, deployment_id, number) == "window_over"
+    assert not world.deployment(deployment_id).may_match(world.clock.now())
+
+
 def test_terms_of_before_versions_stay_signed_and_are_not_amended(world: World) -> None:
     deployment_id = world.announced()
     with world.installation.write() as work:

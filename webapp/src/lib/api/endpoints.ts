@@ -16,6 +16,7 @@ import type {
   Pictures,
   Session,
   TeamMember,
+  TermsVersion,
   User,
   Vocabulary,
   WatchlistEntry,
@@ -57,8 +58,17 @@ export const api = {
   /** `acknowledged`: the statement on the model pack that the officer agreed to; null in an exercise. */
   sign: (id: string, acknowledged: string | null) =>
     client.request<unknown>('POST', under(id, '/sign'), { body: { acknowledged_statement: acknowledged } }),
+  versions: (id: string) => client.request<TermsVersion[]>('GET', under(id, '/versions')),
+  propose: (id: string, changes: Record<string, unknown>, reason: string) =>
+    client.request<TermsVersion>('POST', under(id, '/versions'), { body: { changes, reason } }),
+  signVersion: (id: string, number: number, acknowledged: string | null) =>
+    client.request<unknown>('POST', under(id, `/versions/${number}/sign`), {
+      body: { acknowledged_statement: acknowledged },
+    }),
+  withdrawVersion: (id: string, number: number, reason: string) =>
+    client.request<unknown>('POST', under(id, `/versions/${number}/withdraw`), { body: { reason } }),
   addCamera: (id: string, camera: Record<string, unknown>) =>
-    client.request<unknown>('POST', under(id, '/cameras'), { body: camera }),
+    client.request<{ token?: string }>('POST', under(id, '/cameras'), { body: camera }),
   removeCamera: (id: string, cameraId: string) =>
     client.request<void>('DELETE', under(id, `/cameras/${encodeURIComponent(cameraId)}`)),
   setMembers: (id: string, userIds: string[]) =>

@@ -45,6 +45,20 @@ export interface Vocabulary {
   outcomes: OutcomeTerm[];
   location_reasons: Term[];
   roles: Term[];
+  bounds: { cameras: number; zone_m2: number; window_h: number; list_entries: number };
+}
+
+/** Terms as they were signed, or as somebody proposes them. */
+export interface TermsVersion {
+  number: number;
+  status: 'proposed' | 'in_force' | 'replaced' | 'withdrawn';
+  reason: string;
+  widens: string[];
+  terms_hash: string;
+  proposed_by: Person | null;
+  proposed_at: string;
+  signed_by: Person | null;
+  signed_at: string | null;
 }
 
 export interface DeploymentSummary {
@@ -139,6 +153,8 @@ export interface OperatingPoint {
 export interface Deployment extends DeploymentSummary {
   legal_basis: string;
   necessity: string;
+  proportionality: string;
+  intelligence_case: string;
   place_name: string;
   location_reason: string;
   zone: PolygonGeometry | null;
@@ -155,6 +171,8 @@ export interface Deployment extends DeploymentSummary {
   dpia_reference: string;
   policy_reference: string;
   community_reference: string;
+  community_notices: string[];
+  suspended_by_authoriser: boolean;
   notice_published_at: string | null;
   signs_confirmed_at: string | null;
   author: Person | null;

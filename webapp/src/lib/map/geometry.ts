@@ -28,8 +28,15 @@ export function offset([lon, lat]: Position, bearingDeg: number, metres: number)
   return [lon + east, lat + north];
 }
 
+export interface View {
+  position: Position;
+  heading_deg: number;
+  fov_deg: number;
+  range_m: number;
+}
+
 /** The field of view: a wedge from the camera, about its heading, as far as it recognises faces. */
-export function wedge(camera: Camera): Shape {
+export function viewOf(camera: View): Shape {
   const from = camera.heading_deg - camera.fov_deg / 2;
   const arc = Array.from({ length: WEDGE_STEPS + 1 }, (_, step) =>
     offset(camera.position, from + (camera.fov_deg * step) / WEDGE_STEPS, camera.range_m),
@@ -37,9 +44,12 @@ export function wedge(camera: Camera): Shape {
   return {
     type: 'Feature',
     geometry: { type: 'Polygon', coordinates: [[camera.position, ...arc, camera.position]] },
-    properties: { state: camera.health.state },
+    properties: {},
   };
 }
+
+/** The same with its state, for the colour. */
+export const wedge = (camera: Camera): Shape => ({ ...viewOf(camera), properties: { state: camera.health.state } });
 
 export interface Bounds {
   west: number;
