@@ -37,17 +37,17 @@ from cordon.vision.embedders import IMAGENET_RGB
 from cordon.vision.fusion import SUPPORT
 from cordon.vision.packs import Pack, load_pack, manifest_of
 
-SECONDS, REPEATS = (10, 2) if SHORT else (60, 5)
+SECONDS, REPEATS = (10, 2) if SHORT else (30, 5)
 FACES_IN_VIEW = 6
 # Seconds that a face of the simulated street is in view, on average: so many people must walk by.
 IN_VIEW_S = 5.0
 TEMPLATES = 10_000
 LEAST_FACE_PX, RE_ALERT_S = 40, 5.0
 AGREE = 2
-SUBSET = 6 if SHORT else 60
+SUBSET = 6 if SHORT else 30
 TOLERANCE = 0.6
 LFW_PEOPLE = 300 if SHORT else None
-DLIB_PHOTOGRAPHS = 40 if SHORT else 300
+DLIB_PHOTOGRAPHS = 40 if SHORT else 150
 WARM_FRAMES = 20
 INSIGHTFACE_PACKS = ("buffalo_l", "buffalo_s", "buffalo_sc", "antelopev2")
 INSIGHTFACE_THRESHOLD = 0.4
@@ -212,8 +212,9 @@ class FaceRecognition:
         rows = np.stack(list(known.values()))
         length = float(np.linalg.norm(rows, axis=1).mean())
         unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        # At a distance of 0.7 or more of every walker, which on vectors of this length is this cosine.
-        near = 1 - (TOLERANCE + 0.1) ** 2 / (2 * length**2)
+        # No nearer to any walker's photograph than the tolerance, which on vectors of this length is this cosine: with
+        # dozens of walkers hardly a vector of this kind is farther from them all.
+        near = 1 - TOLERANCE**2 / (2 * length**2)
         # Fewer photographs than dimensions have no full covariance: shrunk towards round.
         self.missing = [name for name, row in listed.items() if row is None]
         spread = np.concatenate([unit, _round_about(unit, 4 * unit.shape[1])])
