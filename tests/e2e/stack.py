@@ -72,12 +72,14 @@ def start_stack(folder: Path) -> Stack:
     port, ingest = free_port(), free_port()
     temporary = folder / "tmp"
     temporary.mkdir(parents=True)
+    (folder / "home").mkdir()
     environment = {
         **os.environ,
         "CORDON_DATA": str(folder / "data"),
         "CORDON_BIND": f"127.0.0.1:{port}",
         "CORDON_INGEST_BIND": f"127.0.0.1:{ingest}",
         "TMPDIR": str(temporary),
+        "HOME": str(folder / "home"),
         "PYTHONUNBUFFERED": "1",
     }
     for name in ("DATABASE_URL", "OBJECT_STORE_URL", "CORDON_PUBLIC_URL"):

@@ -49,6 +49,9 @@ SAME_CROP = 0.85
 """Correlation of a crop's pixels: another walk of the same photograph is above, somebody else's face below."""
 EIGHT_BIT_COSINE = 0.75
 """Random bytes come to 0.55 here and there among millions of offsets; a template in eight bits keeps 0.99 of itself."""
+TEMPLATE_COSINE = 0.6
+"""At a matching threshold, bytes that only look like floats come near somebody among so many offsets; the template of
+another view of the same walk is nearer than this."""
 _WINDOWS_AT_ONCE = 1 << 15
 
 
@@ -129,11 +132,12 @@ def traces_in(
     where: str, data: bytes, pack: Pack, people: NDArray[np.float32] | Sought, cosine: float = 0.6, depth: int = 0
 ) -> list[Trace]:
     sought = people if isinstance(people, Sought) else Sought(people, cosine)
-    found = [Trace(where, "template", score) for score in templates_near(data, sought.templates, sought.cosine)]
+    floor = max(sought.cosine, TEMPLATE_COSINE)
+    found = [Trace(where, "template", score) for score in templates_near(data, sought.templates, floor)]
     found += [Trace(where, "template in eight bits", score) for score in eight_bit_near(data, sought.templates)]
     found += [Trace(where, "pixels", score) for score in crops_near(data, sought.crops)]
     for row in _numbers(data, sought.templates.shape[1]):
-        near = templates_near(row.astype("<f8").tobytes(), sought.templates, sought.cosine)
+        near = templates_near(row.astype("<f8").tobytes(), sought.templates, floor)
         found += [Trace(where, "template in text", score) for score in near]
         if len(row) and np.all(row == np.round(row)) and np.all((row > -129) & (row < 256)):
             found += [Trace(where, "template in text", score) for score in _correlations(row, sought.templates)]

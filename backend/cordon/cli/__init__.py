@@ -6,6 +6,8 @@ import importlib
 
 import click
 
+from cordon.cli.hardening import forbid_core_dumps
+
 COMMANDS = {
     "audit": "cordon.cli.audit:audit",
     "demo": "cordon.cli.demo:demo",
@@ -41,3 +43,4 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="cordon")
 def main() -> None:
     """Openly signposted live facial recognition: one place, some hours, one list, and a person decides."""
+    forbid_core_dumps()

@@ -338,3 +338,19 @@ def test_a_camera_left_outside_by_a_redrawn_zone_is_not_signed_for(world: World)
 def _actions(world: World, deployment_id: str) -> list[str]:
     with world.installation.read() as work:
         return [record.action for record in audit.chain(work, deployment_id)]
+
+
+def test_nobody_signs_the_deployment_that_they_drafted(world: World) -> None:
+    both = world.person("both", Role.COORDINATOR, Role.AUTHORISER)
+    author = world.people["coordinator"]
+    world.people["coordinator"] = both
+    deployment_id = world.drafted()
+    world.people["coordinator"] = author
+
+    def authorise() -> None:
+        with world.installation.write() as work:
+            deployment = deployments.find(work, deployment_id)
+            deployments.sign(work, both, deployment, OPERATIONAL_PACK, OPERATIONAL_PACK.statement)
+
+    assert refusal(authorise) == "own_deployment"
+    assert world.deployment(deployment_id).state == "draft"
